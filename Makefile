@@ -1,0 +1,50 @@
+# DatDot. `make dev` runs a market, `make test` runs every check; each works alone on a fresh Debian 12 machine.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: setup dev test test-python lint localnet bench lock clean
+
+# The stamp is newer than everything that decides what is installed.
+$(VENV)/.installed: requirements.lock pyproject.toml scripts/system-packages
+	@PYTHON=$(PYTHON) scripts/system-packages
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(VENV)/.installed
+
+dev: setup
+	$(BIN)/datdot dev $(ARGS)
+
+localnet: setup
+	$(BIN)/datdot localnet $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# The real JavaScript and Python clients that the interop suites drive.
+tests/interop/.installed: tests/interop/package-lock.json tests/interop/install | setup
+	$(BIN)/python tests/interop/install
+	@touch $@
+
+test: setup lint tests/interop/.installed
+	$(BIN)/pytest -n 2 --dist loadfile
+
+bench: setup
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Writes the lock file anew from the ranges in pyproject.toml.
+lock: setup
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra dev \
+		--generate-hashes --allow-unsafe --strip-extras -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		tests/interop/node_modules tests/interop/.installed tests/interop/.clients
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

