@@ -1,0 +1,42 @@
+"""JSON-RPC errors with the codes that Substrate clients know.
+
+Sources: JSON-RPC 2.0 section 5.1; polkadot-sdk `rpc-api/src/{author,chain,state,policy}/error.rs`.
+"""
+
+from typing import Any
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+UNSAFE_CALL = -32604
+TOO_MANY_SUBSCRIPTIONS = -32006
+BAD_FORMAT = 1001
+VERIFICATION_FAILED = 1002
+INVALID_TRANSACTION = 1010
+UNKNOWN_VALIDITY = 1011
+TEMPORARILY_BANNED = 1012
+ALREADY_IMPORTED = 1013
+PRIORITY_TOO_LOW = 1014
+IMMEDIATELY_DROPPED = 1016
+UNKNOWN_BLOCK = 4003
+STATE_UNAVAILABLE = 4003
+
+
+class RpcError(Exception):
+    """An error answer: a code, one sentence, and optional data for the client."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.data = code, message, data
+
+    def to_json(self) -> dict[str, Any]:
+        """The `error` member of a JSON-RPC response."""
+        error = {"code": self.code, "message": self.message}
+        return error if self.data is None else {**error, "data": self.data}
+
+
+def invalid_params(what: str) -> RpcError:
+    """INVALID_PARAMS with a sentence that says what is wrong."""
+    return RpcError(INVALID_PARAMS, "Invalid params", what)

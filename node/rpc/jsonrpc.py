@@ -1,0 +1,148 @@
+"""JSON-RPC 2.0: requests and batches in, answers and notifications out, without any socket.
+
+A `Peer` is one client; it owns the client's subscriptions. Source: https://www.jsonrpc.org/specification
+"""
+
+import inspect
+import itertools
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import structlog
+import trio
+
+from node.rpc import errors
+from node.rpc.errors import RpcError, invalid_params
+from node.rpc.limits import MAX_BATCH_CALLS, MAX_SUBSCRIPTIONS_PER_CONNECTION
+from node.rpc.registry import Method, Registry
+
+log = structlog.get_logger("rpc")
+
+
+class SlowClient(Exception):
+    """A client does not read its notifications; it is disconnected."""
+
+
+@dataclass
+class Peer:
+    """One client of the port; `send` is None over plain HTTP, where subscriptions are impossible.
+
+    `send` takes an encoded message and raises SlowClient when the client's outgoing queue is full.
+    """
+
+    registry: Registry
+    nursery: trio.Nursery | None = None
+    send: Callable[[bytes], None] | None = None
+    trusted: bool = False
+    _subscriptions: dict[str, trio.CancelScope] = field(default_factory=dict)
+    _ids: Any = field(default_factory=itertools.count)
+
+    async def handle(self, message: bytes) -> bytes | None:
+        """The encoded answer to a request or batch, or None where nothing is to be answered."""
+        try:
+            request = orjson.loads(message)
+        except ValueError:
+            return _encode(_failure(None, RpcError(errors.PARSE_ERROR, "Parse error")))
+        if not isinstance(request, list):
+            answer = await self._answer(request)
+            return None if answer is None else _encode(answer)
+        if not 0 < len(request) <= MAX_BATCH_CALLS:
+            reason = f"a batch holds 1 to {MAX_BATCH_CALLS} calls, this one {len(request)}"
+            return _encode(_failure(None, RpcError(errors.INVALID_REQUEST, "Invalid request", reason)))
+        answers = [answer for item in request if (answer := await self._answer(item)) is not None]
+        return _encode(answers) if answers else None
+
+    async def _answer(self, request: Any) -> dict[str, Any] | None:
+        well_formed = isinstance(request, dict) and isinstance(request.get("method"), str)
+        if not well_formed or not isinstance(request.get("id"), str | int | float | None):
+            return _failure(None, RpcError(errors.INVALID_REQUEST, "Invalid request"))
+        identifier = request.get("id")
+        try:
+            result = await self._call(request["method"], request.get("params"), identifier)
+        except RpcError as error:
+            answer: dict[str, Any] | None = _failure(identifier, error)
+        except SlowClient:
+            raise
+        except Exception:
+            log.exception("a method failed", method=request["method"])
+            answer = _failure(identifier, RpcError(errors.INTERNAL_ERROR, "Internal error"))
+        else:
+            answer = None if result is _ANSWERED else {"jsonrpc": "2.0", "id": identifier, "result": result}
+        return answer if "id" in request else None
+
+    async def _call(self, name: str, params: Any, identifier: Any) -> Any:
+        registry = self.registry
+        if found := registry.methods.get(name):
+            if found.declaration.unsafe and not self.trusted:
+                reason = f"{name} is unsafe: it is answered to clients on this machine that send the node's token"
+                raise RpcError(errors.UNSAFE_CALL, "RPC call is unsafe to be called externally", reason)
+            result = found.call(*found.arguments(params))
+            return await result if inspect.isawaitable(result) else result
+        if found := registry.subscriptions.get(name):
+            return await self._subscribe(found, params, identifier)
+        if name in registry.unsubscribes:
+            return self._unsubscribe(params)
+        raise RpcError(errors.METHOD_NOT_FOUND, "Method not found", f"{name} is not known; rpc_methods lists all")
+
+    async def _subscribe(self, found: Method, params: Any, identifier: Any) -> Any:
+        if self.send is None or self.nursery is None:
+            raise RpcError(errors.METHOD_NOT_FOUND, "Method not found", "subscriptions need a WebSocket connection")
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS_PER_CONNECTION:
+            raise RpcError(errors.TOO_MANY_SUBSCRIPTIONS, "Too many subscriptions on the connection")
+        items: AsyncGenerator[Any, None] = found.call(*found.arguments(params))
+        subscription = f"{found.declaration.notifies}-{next(self._ids)}"
+        scope = trio.CancelScope()
+        self._subscriptions[subscription] = scope
+        # The generator may refuse its arguments: its first step runs before the subscription is acknowledged.
+        first = await _first(items)
+        self.nursery.start_soon(self._forward, subscription, found, first, items, scope)
+        # Sent before that task runs: clients drop notifications of a subscription whose answer they have not seen.
+        self.send(_encode({"jsonrpc": "2.0", "id": identifier, "result": subscription}))
+        return _ANSWERED
+
+    async def _forward(
+        self, subscription: str, found: Method, first: Any, items: AsyncGenerator[Any, None], scope: trio.CancelScope
+    ) -> None:
+        async with aclosing(items):
+            with scope:
+                if first is not _ENDED:
+                    self._notify(subscription, found, first)
+                    async for item in items:
+                        self._notify(subscription, found, item)
+        self._subscriptions.pop(subscription, None)
+
+    def _notify(self, subscription: str, found: Method, item: Any) -> None:
+        assert self.send is not None
+        params = {"subscription": subscription, "result": item}
+        self.send(_encode({"jsonrpc": "2.0", "method": found.declaration.notifies, "params": params}))
+
+    def _unsubscribe(self, params: Any) -> bool:
+        values = list(params.values()) if isinstance(params, dict) else params
+        if not isinstance(values, list) or len(values) != 1:
+            raise invalid_params("expected the subscription's id")
+        scope = self._subscriptions.pop(str(values[0]), None)
+        if scope is not None:
+            scope.cancel()
+        return scope is not None
+
+
+_ANSWERED = object()
+_ENDED = object()
+
+
+async def _first(items: AsyncGenerator[Any, None]) -> Any:
+    try:
+        return await anext(items)
+    except StopAsyncIteration:
+        return _ENDED
+
+
+def _failure(identifier: Any, error: RpcError) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": identifier, "error": error.to_json()}
+
+
+def _encode(value: Any) -> bytes:
+    return orjson.dumps(value)

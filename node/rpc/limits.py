@@ -1,0 +1,16 @@
+"""Named bounds of the JSON-RPC port."""
+
+MAX_CONNECTIONS = 256
+MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_MESSAGE_BYTES = MAX_BODY_BYTES
+MAX_BATCH_CALLS = 1_000
+MAX_NESTING = 32
+MAX_SUBSCRIPTIONS_PER_CONNECTION = 512
+MAX_CALLS_AT_ONCE_PER_CONNECTION = 64
+OUTGOING_QUEUE_MESSAGES = 2_048
+"""A client that leaves this many notifications unread is disconnected."""
+READ_TIMEOUT_SECONDS = 60
+"""For one HTTP request to arrive whole; an idle kept-alive or WebSocket connection may stay."""
+IDLE_TIMEOUT_SECONDS = 600
+MAX_KEYS_PER_PAGE = 1_000
+MAX_STORAGE_KEYS = 4_096
