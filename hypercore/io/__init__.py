@@ -1,0 +1,1 @@
+"""The half of Hypercore that touches the world: stores on disk, sessions on sockets."""

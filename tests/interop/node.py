@@ -72,14 +72,17 @@ def is_installed() -> bool:
 
 
 def install() -> None:
-    """Runs `npm ci` unless node_modules is current; several processes may call it at once."""
-    with (FOLDER / ".install-lock").open("w") as lock:
+    """Installs what package-lock.json pins unless node_modules is current; several processes may call it at once.
+
+    Not `npm ci`: it refuses a lock file that lacks optional packages of platforms that the registry does not carry.
+    """
+    with (FOLDER / "package-lock.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if is_installed():
             return
         environment = dict(os.environ, PATH=f"{find_node().parent}{os.pathsep}{os.environ.get('PATH', '')}")
         result = subprocess.run(
-            [*npm_command(), "ci", "--no-audit", "--no-fund", "--loglevel=error"],
+            [*npm_command(), "install", "--no-save", "--ignore-scripts", "--loglevel=error"],
             cwd=FOLDER,
             env=environment,
             capture_output=True,
@@ -88,7 +91,7 @@ def install() -> None:
             check=False,
         )
         if result.returncode != 0:
-            raise NodeMissing(f"npm ci failed with status {result.returncode}:\n{result.stderr[-4000:]}")
+            raise NodeMissing(f"npm install failed with status {result.returncode}:\n{result.stderr[-4000:]}")
         STAMP.write_text(fingerprint())
 
 

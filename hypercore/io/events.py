@@ -1,0 +1,55 @@
+"""What a core tells its listeners, what applying a proof results in, and where else blocks may come from."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class BlockSource(Protocol):
+    """Where block contents come from when they are not kept in the store, such as a hoster's sealed copies."""
+
+    def has(self, index: int) -> bool:
+        """True when `read` would return the block."""
+
+    def read(self, index: int) -> bytes | None:
+        """The content of a block, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The log grew, by our own append or by a proof, to `length` blocks."""
+
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """Block `index` came in."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """The author went back to `length` blocks, which began `fork`."""
+
+    length: int
+    fork: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The contents of blocks `start` to `end - 1` were given up here."""
+
+    start: int
+    end: int
+
+
+CoreEvent = Appended | Downloaded | Truncated | Cleared
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a proof changed: whether length or fork are others now, and which block came in."""
+
+    length_changed: bool
+    block_index: int | None

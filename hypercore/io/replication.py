@@ -1,0 +1,248 @@
+"""Replication of cores with peers over TCP: one object that owns the links, shares out the work and waits for results.
+
+    async with open_replication() as replication:
+        replication.add(core)
+        port = await replication.listen("127.0.0.1", 0)     # others may fetch from us
+        await replication.connect("192.0.2.7", 4000)        # we may fetch from them
+        await replication.update(core, timeout_seconds=10)  # hear of a longer log
+        await replication.download(core)                    # every block
+        block = await replication.get(core, 7)              # or only this one
+
+A JavaScript peer is `core.replicate(isInitiator)` piped to a plain socket: the side that dials is the initiator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+from hypercore.crypto import KeyPair
+from hypercore.errors import HypercoreError
+from hypercore.io.core import Core
+from hypercore.io.session import Session, new_key_pair
+from hypercore.replicate import Replicator
+
+MAX_CONNECTIONS = 256
+TICK_SECONDS = 1.0
+DIAL_TIMEOUT_SECONDS = 15.0
+
+Resolve = Callable[[bytes], Core | None]
+SessionEnded = Callable[[Session], None]
+
+
+class ReplicationTimeout(HypercoreError, TimeoutError):
+    """What was waited for did not come in time; the message says which peers could have had it."""
+
+
+class ConnectFailed(HypercoreError):
+    """A peer could not be reached, or the link ended before its handshake."""
+
+
+class Replication:
+    """The links to peers and the cores replicated over them; made by `open_replication`."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        *,
+        key_pair: KeyPair | None = None,
+        resolve: Resolve | None = None,
+        on_session_end: SessionEnded | None = None,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        self.key_pair = key_pair or new_key_pair()
+        self.sessions: list[Session] = []
+        self._nursery = nursery
+        self._resolve = resolve
+        self._on_session_end = on_session_end
+        self._max_connections = max_connections
+        self._replicators: dict[bytes, Replicator] = {}
+
+    def add(self, core: Core) -> Replicator:
+        """Replicates `core` with every peer, present and future. Adding it again asks peers again that had refused."""
+        replicator = self._replicator(core)
+        for session in self.sessions:
+            session.replicate(replicator)
+        return replicator
+
+    def remove(self, core: Core) -> None:
+        """Stops replicating `core`; it stays open."""
+        replicator = self._replicators.pop(core.discovery_key, None)
+        if replicator is not None:
+            for session in self.sessions:
+                session.stop_replicating(replicator)
+            replicator.close()
+
+    def attach(self, stream: trio.abc.Stream, *, is_initiator: bool) -> Session:
+        """Replicates over any byte stream; exactly one of its two ends is the initiator."""
+        session = Session(stream, is_initiator=is_initiator, key_pair=self.key_pair, lookup=self._lookup)
+        for replicator in self._replicators.values():
+            session.replicate(replicator)
+        self.sessions.append(session)
+        self._nursery.start_soon(self._run, session)
+        return session
+
+    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Accepts peers on a TCP port (0: any free one) and returns it."""
+        listeners = await trio.open_tcp_listeners(port, host=host)
+        self._nursery.start_soon(trio.serve_listeners, self._accept, listeners)
+        bound: int = listeners[0].socket.getsockname()[1]
+        return bound
+
+    async def connect(self, host: str, port: int) -> Session:
+        """Dials a peer and returns once the handshake is done; raises ConnectFailed otherwise."""
+        try:
+            with trio.fail_after(DIAL_TIMEOUT_SECONDS):
+                stream = await trio.open_tcp_stream(host, port)
+        except (OSError, trio.TooSlowError) as problem:
+            raise ConnectFailed(f"cannot connect to {host}:{port}: {problem}") from problem
+        session = self.attach(stream, is_initiator=True)
+        async with trio.open_nursery() as nursery:
+            for event in (session.established, session.ended):
+                nursery.start_soon(_wait_then_cancel, event, nursery.cancel_scope)
+        if not session.established.is_set():
+            raise ConnectFailed(f"{host}:{port} ended the link before its handshake") from session.error
+        return session
+
+    async def update(self, core: Core, length: int | None = None, *, timeout_seconds: float | None = None) -> int:
+        """Waits until the log is longer than now, or at least `length` blocks, and returns its length."""
+        wanted = core.length + 1 if length is None else length
+        self.add(core)
+        await self._until(core, lambda: core.length >= wanted, timeout_seconds, f"a log of {wanted} blocks")
+        return core.length
+
+    async def download(
+        self, core: Core, start: int = 0, end: int | None = None, *, timeout_seconds: float | None = None
+    ) -> None:
+        """Fetches the blocks [start, end) (`end` None: the log's present length) from all peers; returns when all are here."""
+        stop = core.length if end is None else end
+        position = start
+
+        def complete() -> bool:
+            nonlocal position
+            position = core.bitfield.first_unset(position)
+            return position >= stop
+
+        await self._fetch(core, start, stop, complete, timeout_seconds)
+
+    async def get(self, core: Core, index: int, *, timeout_seconds: float | None = None) -> bytes:
+        """Block `index`, fetched from a peer unless it is here; waits for the log to grow that far."""
+        await self._fetch(core, index, index + 1, lambda: core.has(index), timeout_seconds)
+        return core.get(index)
+
+    @asynccontextmanager
+    async def following(self, core: Core, start: int = 0) -> AsyncIterator[None]:
+        """Keeps fetching every block from `start` on, also those appended later, while the block of code runs."""
+        replicator = self.add(core)
+        demand = replicator.want(start, None)
+        try:
+            yield
+        finally:
+            replicator.release(demand)
+
+    async def _fetch(
+        self, core: Core, start: int, end: int, complete: Callable[[], bool], timeout_seconds: float | None
+    ) -> None:
+        if complete():
+            return
+        replicator = self.add(core)
+        demand = replicator.want(start, end, urgent=end - start == 1)
+        try:
+            await self._until(core, complete, timeout_seconds, f"blocks {start} to {end - 1}")
+        finally:
+            replicator.release(demand)
+
+    async def _until(
+        self, core: Core, condition: Callable[[], bool], timeout_seconds: float | None, what: str
+    ) -> None:
+        changed = trio.Event()
+        unsubscribe = core.subscribe(lambda event: changed.set())
+        try:
+            with trio.move_on_after(timeout_seconds if timeout_seconds is not None else float("inf")) as scope:
+                while not condition():
+                    await changed.wait()
+                    changed = trio.Event()
+        finally:
+            unsubscribe()
+        if scope.cancelled_caught:
+            peers = self._replicators[core.discovery_key].peers if core.discovery_key in self._replicators else []
+            longest = max((peer.remote.length for peer in peers if peer.remote), default=0)
+            raise ReplicationTimeout(
+                f"{what} did not arrive within {timeout_seconds} s: {len(self.sessions)} links, "
+                f"{len(peers)} of them have this core, the longest with {longest} blocks; here are {core.length}"
+            )
+
+    def _replicator(self, core: Core) -> Replicator:
+        replicator = self._replicators.get(core.discovery_key)
+        if replicator is None:
+            replicator = self._replicators[core.discovery_key] = Replicator(core)
+        return replicator
+
+    def _lookup(self, discovery_key: bytes) -> Replicator | None:
+        replicator = self._replicators.get(discovery_key)
+        if replicator is None and self._resolve is not None:
+            core = self._resolve(discovery_key)
+            replicator = self._replicator(core) if core is not None else None
+        return replicator
+
+    async def _accept(self, stream: trio.SocketStream) -> None:
+        if len(self.sessions) >= self._max_connections:
+            await trio.aclose_forcefully(stream)
+            return
+        await self.attach(stream, is_initiator=False).ended.wait()
+
+    async def _run(self, session: Session) -> None:
+        try:
+            await session.run()
+        except HypercoreError:
+            pass  # kept as session.error: one bad peer must not end the others
+        finally:
+            self.sessions.remove(session)
+        if self._on_session_end is not None:
+            self._on_session_end(session)
+
+    async def tick(self) -> None:
+        """Passes the time to the schedulers for ever."""
+        while True:
+            await trio.sleep(TICK_SECONDS)
+            for replicator in list(self._replicators.values()):
+                replicator.tick(trio.current_time())
+
+
+async def _wait_then_cancel(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+@asynccontextmanager
+async def open_replication(
+    *,
+    key_pair: KeyPair | None = None,
+    resolve: Resolve | None = None,
+    on_session_end: SessionEnded | None = None,
+    max_connections: int = MAX_CONNECTIONS,
+) -> AsyncIterator[Replication]:
+    """Replication while the block of code runs; all links end with it.
+
+    `key_pair` is our identity on every link, `resolve(discovery_key)` finds cores that peers ask for and that were not
+    added, `on_session_end(session)` hears of each ended link (`session.error` says why, None for an ordinary end).
+    """
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        replication = Replication(
+            nursery,
+            key_pair=key_pair,
+            resolve=resolve,
+            on_session_end=on_session_end,
+            max_connections=max_connections,
+        )
+        nursery.start_soon(replication.tick)
+        try:
+            yield replication
+        except Exception as problem:  # raised again below, outside of the nursery, which would wrap it in a group
+            failure = problem
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -1,0 +1,203 @@
+"""One encrypted link over a trio stream, carrying the channels of many cores.
+
+A reader task turns bytes into messages, a writer task asks every channel for what it has to say whenever the link has room:
+answers are made only then, so at most SEND_BYTES of them (and one block) are in memory for a peer that reads slowly.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import trio
+
+from hypercore.crypto import KeyPair
+from hypercore.errors import HypercoreError, LocalProtocolError, RemoteProtocolError
+from hypercore.messages import PROTOCOL, PROTOCOL_ALIAS
+from hypercore.protomux import Channel, ChannelClosed, ChannelMessage, ChannelOpened, OpenRequested, Protomux
+from hypercore.replicate import Replicator
+from hypercore.replicate_peer import ReplicationPeer
+from hypercore.secret_stream import HEADER_BYTES, SecretStream
+
+READ_BYTES = 256 * 1024
+SEND_BYTES = 256 * 1024
+KEEP_ALIVE_SECONDS = 5.0
+HANDSHAKE_TIMEOUT_SECONDS = 15.0
+SEND_TIMEOUT_SECONDS = 60.0
+
+Lookup = Callable[[bytes], Replicator | None]
+
+
+def new_key_pair() -> KeyPair:
+    """A fresh random Ed25519 key pair."""
+    return KeyPair.from_seed(os.urandom(32))
+
+
+class Session:
+    """One link to one peer. `run` drives it until either side ends it.
+
+    `key_pair` is our identity towards the peer (a fresh one by default). `lookup(discovery_key)` says which core to serve
+    when the peer asks for one that was not passed to `replicate`; None refuses.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        is_initiator: bool,
+        key_pair: KeyPair | None = None,
+        lookup: Lookup | None = None,
+    ) -> None:
+        self.is_initiator = is_initiator
+        self.error: HypercoreError | None = None
+        self.established = trio.Event()
+        self.ended = trio.Event()
+        self._stream = stream
+        self._lookup = lookup
+        self._secret = SecretStream(
+            is_initiator=is_initiator,
+            static=key_pair or new_key_pair(),
+            ephemeral=new_key_pair(),
+            header=os.urandom(HEADER_BYTES),
+        )
+        self._mux = Protomux({PROTOCOL_ALIAS: PROTOCOL})
+        self._replicators: dict[bytes, Replicator] = {}
+        self._peers: dict[Channel, ReplicationPeer] = {}
+        self._awake = trio.Event()
+
+    @property
+    def remote_public_key(self) -> bytes | None:
+        """The peer's identity, once it is proven."""
+        return self._secret.remote_public_key
+
+    @property
+    def peers(self) -> list[ReplicationPeer]:
+        """The cores that both sides replicate over this link now."""
+        return [peer for peer in self._peers.values() if peer.is_open]
+
+    def replicate(self, replicator: Replicator) -> None:
+        """Offers a core to the peer and asks it for the same; may be called again after the peer refused."""
+        self._replicators[replicator.core.discovery_key] = replicator
+        if self._secret.established:
+            self._open(replicator)
+
+    def stop_replicating(self, replicator: Replicator) -> None:
+        """Closes the core's channel."""
+        self._replicators.pop(replicator.core.discovery_key, None)
+        for channel, peer in list(self._peers.items()):
+            if peer.replicator is replicator:
+                self._mux.close(channel)
+                self._drop(channel)
+        self._wake()
+
+    async def run(self) -> None:
+        """Drives the link until it ends. Raises RemoteProtocolError when the peer broke the rules."""
+        try:
+            async with trio.open_nursery() as nursery:
+                for task in (self._read, self._write, self._watch_handshake):
+                    nursery.start_soon(self._guard, task, nursery.cancel_scope)
+        finally:
+            for channel in list(self._peers):
+                self._drop(channel)
+            self.ended.set()
+            await trio.aclose_forcefully(self._stream)
+        if self.error is not None:
+            raise self.error
+
+    async def _guard(self, task: Callable[[], object], scope: trio.CancelScope) -> None:
+        """Runs a task; its end ends the link, except for the handshake watch."""
+        try:
+            await task()  # type: ignore[misc]
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        except HypercoreError as problem:
+            self.error = self.error or problem
+        else:
+            if task == self._watch_handshake:
+                return
+        scope.cancel()
+
+    async def _watch_handshake(self) -> None:
+        with trio.move_on_after(HANDSHAKE_TIMEOUT_SECONDS):
+            await self.established.wait()
+            return
+        raise RemoteProtocolError(f"no handshake within {HANDSHAKE_TIMEOUT_SECONDS:g} s")
+
+    async def _read(self) -> None:
+        while data := await self._stream.receive_some(READ_BYTES):
+            for plaintext in self._secret.receive_bytes(data):
+                self._mux.receive(plaintext)
+                self._handle_events()
+            if self._secret.established and not self.established.is_set():
+                self.established.set()
+                for replicator in self._replicators.values():
+                    self._open(replicator)
+            self._wake()
+
+    async def _write(self) -> None:
+        while True:
+            self._awake = trio.Event()
+            data = self._collect()
+            if not data:
+                with trio.move_on_after(KEEP_ALIVE_SECONDS) as idle:
+                    await self._awake.wait()
+                if not idle.cancelled_caught or not self._secret.established:
+                    continue
+                data = self._secret.keep_alive()
+            with trio.move_on_after(SEND_TIMEOUT_SECONDS) as sending:
+                await self._stream.send_all(data)
+            if sending.cancelled_caught:
+                raise RemoteProtocolError(f"the peer took no data for {SEND_TIMEOUT_SECONDS:g} s")
+
+    def _collect(self) -> bytes:
+        parts = [self._secret.data_to_send()]
+        if self._secret.established:
+            for channel, peer in list(self._peers.items()):
+                for message in peer.take(SEND_BYTES):
+                    self._mux.send(channel, message.type, message.encode())
+            parts += [self._secret.send(plaintext) for plaintext in self._mux.flush()]
+        return b"".join(parts)
+
+    def _handle_events(self) -> None:
+        while (event := self._mux.next_event()) is not None:
+            match event:
+                case ChannelMessage(channel=channel):
+                    self._peers[channel].receive(event.type, event.body)
+                case ChannelOpened(channel=channel):
+                    self._peers[channel].opened(event.handshake)
+                case ChannelClosed(channel=channel):
+                    self._drop(channel)
+                case OpenRequested():
+                    self._answer_open(event)
+
+    def _answer_open(self, event: OpenRequested) -> None:
+        replicator = None
+        if event.protocol == PROTOCOL:
+            replicator = self._replicators.get(event.id)
+            if replicator is None and self._lookup is not None:
+                replicator = self._lookup(event.id)
+        if replicator is None:
+            self._mux.reject(event.protocol, event.id)
+        else:
+            self._open(replicator)
+
+    def _open(self, replicator: Replicator) -> None:
+        if any(peer.replicator is replicator for peer in self._peers.values()):
+            return
+        handshake_hash = self._secret.handshake_hash
+        if handshake_hash is None:
+            raise LocalProtocolError("the handshake is not complete")
+        peer = ReplicationPeer(
+            replicator, is_initiator=self.is_initiator, handshake_hash=handshake_hash, wake=self._wake
+        )
+        channel = self._mux.open(PROTOCOL, replicator.core.discovery_key, peer.handshake())
+        self._peers[channel] = peer
+        self._wake()
+
+    def _drop(self, channel: Channel) -> None:
+        peer = self._peers.pop(channel, None)
+        if peer is not None:
+            peer.closed()
+
+    def _wake(self) -> None:
+        self._awake.set()

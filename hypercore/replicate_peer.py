@@ -1,0 +1,351 @@
+"""One core on one channel: what the peer has told us, what we owe it, and what we asked of it; no IO.
+
+Messages go in through `receive`; `take` hands out what is to be sent, made only when the link has room for it, so that
+blocks never queue up in memory. `wake` is called whenever `take` may have something new.
+
+Source: Hypercore 11.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from hypercore.bitfield import Bitfield
+from hypercore.crypto import HASH_SIZE, NAMESPACE_INITIATOR, NAMESPACE_RESPONDER
+from hypercore.errors import BlockNotAvailable, InvalidRequest, LocalProtocolError, RemoteProtocolError, StaleProof
+from hypercore.manifest import Manifest
+from hypercore.messages import (
+    BITS_PER_WORD,
+    MAX_BITFIELD_WORDS,
+    Cancel,
+    Data,
+    Extension,
+    Handshake,
+    Message,
+    NoData,
+    Range,
+    Request,
+    Sync,
+    Unwant,
+    Want,
+    decode_message,
+)
+from hypercore.messages import Bitfield as BitfieldMessage
+from hypercore.proof import Proof, ProofRequest, UpgradeRequest
+
+if TYPE_CHECKING:
+    from hypercore.replicate import Replicator
+
+WINDOW_REQUESTS = 48
+MAX_PENDING_REQUESTS = 1024
+MAX_PENDING_WANTS = 1024
+MAX_ANNOUNCEMENTS = 1024
+MAX_INVALID_REQUESTS = 64
+MAX_EXTENSION_QUEUE_BYTES = 1 << 20
+MAX_TRACKED_BLOCKS = 1 << 25
+
+
+class ReplicatedCore(Protocol):
+    """What replication needs of a core; `hypercore.io.core.Core` is one."""
+
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def discovery_key(self) -> bytes: ...
+    @property
+    def manifest(self) -> Manifest | None: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def fork(self) -> int: ...
+    @property
+    def contiguous_length(self) -> int: ...
+    @property
+    def bitfield(self) -> Bitfield: ...
+
+    def has(self, index: int, /) -> bool: ...
+    def proof(self, request: ProofRequest, /) -> Proof: ...
+    def apply(self, proof: Proof, /) -> object: ...
+    def missing_nodes(self, index: int, /) -> int: ...
+    def subscribe(self, listener: Callable[[object], None], /) -> Callable[[], None]: ...
+
+
+def capability(key: bytes, handshake_hash: bytes, of_initiator: bool) -> bytes:
+    """Shows, bound to one link and one side of it, that this side knows the core's key."""
+    label = NAMESPACE_INITIATOR if of_initiator else NAMESPACE_RESPONDER
+    return hashlib.blake2b(label + key, digest_size=HASH_SIZE, key=handshake_hash).digest()
+
+
+class RemoteBlocks:
+    """Which blocks a peer says it has: all below `contiguous`, and single ones up to MAX_TRACKED_BLOCKS."""
+
+    def __init__(self) -> None:
+        self.contiguous = 0
+        self._bits = Bitfield()
+
+    def has(self, index: int) -> bool:
+        """True when the peer said so and did not take it back."""
+        return index < self.contiguous or self._bits.get(index)
+
+    def add(self, start: int, length: int) -> None:
+        """The peer has [start, start + length)."""
+        if start <= self.contiguous:
+            self.contiguous = max(self.contiguous, start + length)
+        else:
+            self._bits.set_range(start, min(start + length, MAX_TRACKED_BLOCKS))
+
+    def drop(self, start: int, length: int) -> None:
+        """The peer no longer has [start, start + length)."""
+        if start < self.contiguous:
+            self._bits.set_range(start, min(self.contiguous, MAX_TRACKED_BLOCKS))
+            self.contiguous = start
+        self._bits.set_range(start, min(start + length, MAX_TRACKED_BLOCKS), False)
+
+    def replace(self, start: int, words: tuple[int, ...]) -> None:
+        """The peer has exactly the blocks of `words` in that stretch."""
+        count = max(0, MAX_TRACKED_BLOCKS - start) // BITS_PER_WORD
+        self.drop(start, BITS_PER_WORD * len(words))
+        self._bits.set_words(start, list(words[:count]))
+
+    def next(self, start: int, end: int) -> int | None:
+        """The first block of [start, end) that the peer has."""
+        if start >= end:
+            return None
+        return start if start < self.contiguous else self._bits.first_set(start, end)
+
+
+@dataclass(eq=False, slots=True)
+class Outstanding:
+    """A request of ours: for one block, or (block None) for growth of the log."""
+
+    id: int
+    fork: int
+    block: int | None
+    sent_at_seconds: float
+
+
+class ReplicationPeer:
+    """The two halves, giving and taking, of one core's channel. A RemoteProtocolError of any method ends the link."""
+
+    def __init__(
+        self, replicator: Replicator, *, is_initiator: bool, handshake_hash: bytes, wake: Callable[[], None]
+    ) -> None:
+        self.replicator = replicator
+        self.core: ReplicatedCore = replicator.core
+        self.is_open = False
+        self.blocks = RemoteBlocks()
+        self.remote: Sync | None = None
+        self.inflight: dict[int, Outstanding] = {}
+        self.window = WINDOW_REQUESTS
+        self.refused_growth: tuple[int, int, int] | None = None
+        self.wake = wake
+        self._is_initiator = is_initiator
+        self._handshake_hash = handshake_hash
+        self._requests: dict[int, Request] = {}
+        self._invalid_requests = 0
+        self._wants: list[Want] = []
+        self._announcements: list[Range] = []
+        self._cancels: list[Cancel] = []
+        self._extensions: list[Extension] = []
+        self._extension_bytes = 0
+        self._extension_name_sent = ""
+        self._extension_name_received = ""
+        self._sync_due = False
+        self._last_sync: Sync | None = None
+        self._upgradable: tuple[tuple[int, int, int], bool] = ((0, 0, 0), True)
+
+    def handshake(self) -> bytes:
+        """Our part of the channel's open."""
+        return Handshake(capability(self.core.key, self._handshake_hash, self._is_initiator)).encode()
+
+    def opened(self, handshake: bytes) -> None:
+        """The peer opened its half; raises RemoteProtocolError when it does not know the core's key."""
+        expected = capability(self.core.key, self._handshake_hash, not self._is_initiator)
+        if not hmac.compare_digest(Handshake.decode(handshake).capability, expected):
+            raise RemoteProtocolError("the peer does not know the key of the core that it opened")
+        self.is_open = True
+        self.sync()
+        if self.core.contiguous_length:
+            self.announce(0, self.core.contiguous_length)
+        self.replicator.peer_opened(self)
+
+    def closed(self) -> None:
+        """The channel or the link ended; what was asked here is asked of others."""
+        if self.is_open:
+            self.is_open = False
+            self.replicator.peer_closed(self)
+
+    def sync(self) -> None:
+        """Tell the peer our state, unless it knows it already."""
+        self._sync_due = True
+        self.wake()
+
+    def announce(self, start: int, length: int, drop: bool = False) -> None:
+        """Tell the peer that we have (or no longer have) these blocks."""
+        last = self._announcements[-1] if self._announcements else None
+        if last is not None and last.drop is drop and last.start + last.length == start:
+            self._announcements[-1] = Range(last.start, last.length + length, drop)
+        elif len(self._announcements) < MAX_ANNOUNCEMENTS:
+            self._announcements.append(Range(start, length, drop))
+        else:
+            self._announcements = [Range(0, max(1, self.core.length), drop=True)]
+            self._wants = [Want(0, max(1, self.core.length))]
+        self.wake()
+
+    def cancel(self, id: int) -> Outstanding:
+        """Withdraws a request of ours."""
+        self._cancels.append(Cancel(id))
+        self.wake()
+        return self.inflight.pop(id)
+
+    def send_extension(self, name: str, message: bytes) -> None:
+        """Queues an extension message; raises LocalProtocolError when the peer does not keep up."""
+        self._extension_bytes += len(message)
+        if self._extension_bytes > MAX_EXTENSION_QUEUE_BYTES:
+            self._extension_bytes -= len(message)
+            raise LocalProtocolError(f"over {MAX_EXTENSION_QUEUE_BYTES} bytes of extension messages are waiting")
+        self._extensions.append(Extension("" if name == self._extension_name_sent else name, message))
+        self._extension_name_sent = name
+        self.wake()
+
+    def receive(self, type: int, body: bytes) -> None:
+        """Takes one message of the channel; unknown types are ignored."""
+        message = decode_message(type, body)
+        match message:
+            case Data():
+                self.replicator.receive_data(self, message)
+            case Request():
+                self._receive_request(message)
+            case Sync():
+                self._receive_sync(message)
+            case NoData():
+                self.replicator.receive_no_data(self, message)
+            case Range(start=start, length=length, drop=drop):
+                (self.blocks.drop if drop else self.blocks.add)(start, length)
+                self.replicator.peer_announced(self, start)
+            case BitfieldMessage(start=start, words=words):
+                self.blocks.replace(start, words)
+                self.replicator.peer_announced(self, start)
+            case Unwant():
+                self._wants = [want for want in self._wants if want.start != message.start]
+            case Want():
+                self._receive_want(message)
+            case Cancel():
+                self._requests.pop(message.request, None)
+            case Extension():
+                self._extension_name_received = message.name or self._extension_name_received
+                self.replicator.receive_extension(self, self._extension_name_received, message.message)
+        self.wake()
+
+    def take(self, budget_bytes: int) -> list[Message]:
+        """Messages to send now, with about `budget_bytes` of block content (one block at least, if asked for)."""
+        if not self.is_open:
+            return []
+        messages: list[Message] = []
+        if self._last_sync is None:
+            self._take_sync(messages)
+        messages += self._announcements
+        self._announcements = []
+        self._take_sync(messages)
+        for want in self._wants:
+            messages += self._answer_want(want)
+        messages += self._cancels
+        messages += self._extensions
+        self._wants, self._cancels, self._extensions, self._extension_bytes = [], [], [], 0
+        messages += self.replicator.next_requests(self)
+        while self._requests and budget_bytes > 0:
+            answer = self._answer(self._requests.pop(next(iter(self._requests))))
+            messages.append(answer)
+            budget_bytes -= 1
+            if isinstance(answer, Data) and answer.proof.block is not None:
+                budget_bytes -= len(answer.proof.block.value)
+        return messages
+
+    @property
+    def has_work(self) -> bool:
+        """True while requests of the peer wait for an answer."""
+        return bool(self._requests)
+
+    def _take_sync(self, messages: list[Message]) -> None:
+        if not self._sync_due:
+            return
+        self._sync_due = False
+        core, remote = self.core, self.remote
+        same_fork = (remote.fork if remote else 0) == core.fork
+        sync = Sync(
+            core.fork,
+            core.length,
+            remote.length if remote and same_fork else 0,
+            can_upgrade=same_fork and self._can_upgrade(),
+            has_manifest=core.manifest is not None and core.manifest.key() == core.key,
+        )
+        if sync != self._last_sync:
+            self._last_sync = sync
+            messages.append(sync)
+
+    def _can_upgrade(self) -> bool:
+        """True when we store the tree nodes that prove growth from the peer's length to ours."""
+        length = self.remote.length if self.remote else 0
+        state = (length, self.core.length, self.core.fork)
+        if length == 0:
+            return True
+        if self._upgradable[0] != state:
+            self._upgradable = (state, length < self.core.length and self._can_prove_growth(length))
+        return self._upgradable[1]
+
+    def _can_prove_growth(self, start: int) -> bool:
+        growth = UpgradeRequest(start, self.core.length - start)
+        try:
+            self.core.proof(ProofRequest(fork=self.core.fork, upgrade=growth))
+        except (BlockNotAvailable, InvalidRequest):
+            return False
+        return True
+
+    def _receive_sync(self, message: Sync) -> None:
+        if self.remote is not None and self.remote.fork != message.fork:
+            self.blocks.drop(message.length, MAX_TRACKED_BLOCKS)
+        self.remote = message
+        self.sync()
+        self.replicator.peer_synced(self)
+
+    def _receive_want(self, message: Want) -> None:
+        if len(self._wants) >= MAX_PENDING_WANTS:
+            raise RemoteProtocolError(f"more than {MAX_PENDING_WANTS} wants are waiting")
+        self._wants.append(message)
+
+    def _answer_want(self, want: Want) -> list[Message]:
+        core = self.core
+        end = min(want.start + want.length, core.length)
+        if core.contiguous_length >= end and end > want.start:
+            return [Range(0, core.contiguous_length)]
+        answers: list[Message] = []
+        start = want.start - want.start % BITS_PER_WORD
+        while start < end:
+            count = min(MAX_BITFIELD_WORDS, -(-(end - start) // BITS_PER_WORD))
+            answers.append(BitfieldMessage(start, tuple(core.bitfield.words(start, count))))
+            start += count * BITS_PER_WORD
+        return answers
+
+    def _receive_request(self, message: Request) -> None:
+        self._requests.pop(message.id, None)
+        if len(self._requests) >= MAX_PENDING_REQUESTS:
+            raise RemoteProtocolError(f"more than {MAX_PENDING_REQUESTS} requests are waiting")
+        self._requests[message.id] = message
+
+    def _answer(self, request: Request) -> Message:
+        try:
+            return Data(request.id, self.core.proof(request.proof))
+        except (StaleProof, BlockNotAvailable):
+            manifest = self.core.manifest
+            if request.proof.manifest and manifest is not None and manifest.key() == self.core.key:
+                return Data(request.id, Proof(fork=self.core.fork, manifest=manifest))
+            return NoData(request.id, NoData.NOT_AVAILABLE)
+        except InvalidRequest as problem:
+            self._invalid_requests += 1
+            if self._invalid_requests > MAX_INVALID_REQUESTS:
+                raise RemoteProtocolError(f"more than {MAX_INVALID_REQUESTS} invalid requests: {problem}") from problem
+            return NoData(request.id, NoData.INVALID_REQUEST)

@@ -1,0 +1,131 @@
+"""Where a service is reached: records signed by its noise key, of which the highest sequence wins."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cbor2
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
+
+from node import limits
+from node.net.cbor import InvalidMessage, bounded_text, decode, encode, fixed_bytes, flag, text_list, unsigned
+from node.net.identity import noise_key_of, peer_id_of
+
+SIGNATURE_DOMAIN: Final = b"dd/address/v1"
+_UNSIGNED: Final = bytes(64)
+
+
+class InvalidRecord(Exception):
+    """An address record that its noise key did not sign for this chain, or that contradicts itself."""
+
+
+@dataclass(frozen=True)
+class AddressRecord:
+    """Where the owner of `noise_key` is reached; signed with that ed25519 key for one chain.
+
+    `addresses` are libp2p multiaddrs that end in its own peer id; `hypercore_host` and `hypercore_port` are the TCP
+    endpoint of its hypercore replication ("" and 0 when it has none); `serves_chain` says that a chain node answers.
+    """
+
+    noise_key: bytes = fixed_bytes(32)
+    addresses: tuple[str, ...] = text_list(limits.MAX_ADDRESSES_PER_RECORD, limits.MAX_MULTIADDRESS_BYTES)
+    hypercore_host: str = bounded_text(limits.MAX_HOST_NAME_BYTES)
+    hypercore_port: int = unsigned(16)
+    serves_chain: bool = flag()
+    sequence: int = unsigned(64)
+    signature: bytes = fixed_bytes(64)
+
+    @classmethod
+    def create(
+        cls,
+        seed: bytes,
+        genesis_hash: bytes,
+        *,
+        addresses: Sequence[str],
+        sequence: int,
+        hypercore: tuple[str, int] | None = None,
+        serves_chain: bool = False,
+    ) -> AddressRecord:
+        """Sign a record with the ed25519 `seed` of the service. `sequence` must grow, e.g. Unix time in milliseconds."""
+        key = SigningKey(seed)
+        host, port = hypercore or ("", 0)
+        record = cls(bytes(key.verify_key), tuple(addresses), host, port, serves_chain, sequence, _UNSIGNED)
+        return dataclasses.replace(record, signature=key.sign(record._signed_bytes(genesis_hash)).signature)
+
+    @classmethod
+    def decode(cls, data: bytes) -> AddressRecord:
+        """Read a record. Raises InvalidRecord; the signature is not checked yet."""
+        try:
+            return decode(cls, data, limits.MAX_ADDRESS_RECORD_BYTES)
+        except InvalidMessage as error:
+            raise InvalidRecord(str(error)) from error
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes of the record."""
+        return encode(self)
+
+    @property
+    def peer_id(self) -> str:
+        """The peer id of the noise key."""
+        return peer_id_of(self.noise_key)
+
+    @property
+    def hypercore(self) -> tuple[str, int] | None:
+        """The hypercore endpoint, None when the service has none."""
+        return (self.hypercore_host, self.hypercore_port) if self.hypercore_port else None
+
+    def verify(self, genesis_hash: bytes) -> None:
+        """Raise InvalidRecord unless the noise key signed exactly this for the chain with that genesis."""
+        if any(not address.endswith(f"/p2p/{self.peer_id}") for address in self.addresses):
+            raise InvalidRecord("an address of the record names another peer")
+        if bool(self.hypercore_host) != bool(self.hypercore_port):
+            raise InvalidRecord("a hypercore endpoint needs host and port")
+        try:
+            VerifyKey(self.noise_key).verify(self._signed_bytes(genesis_hash), self.signature)
+        except (BadSignatureError, ValueError) as error:
+            raise InvalidRecord("the signature of the address record is wrong") from error
+
+    def _signed_bytes(self, genesis_hash: bytes) -> bytes:
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del fields["signature"]
+        return SIGNATURE_DOMAIN + genesis_hash + cbor2.dumps(fields, canonical=True)
+
+
+class AddressBook:
+    """The newest record of each noise key; when full, the one not added or looked up for longest makes room."""
+
+    def __init__(self, genesis_hash: bytes, max_records: int = limits.MAX_ADDRESS_BOOK_RECORDS) -> None:
+        self._genesis_hash = genesis_hash
+        self._max_records = max_records
+        self._records: dict[bytes, AddressRecord] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def add(self, record: AddressRecord) -> bool:
+        """Keep a record. Returns False when an equal or newer one is known; raises InvalidRecord."""
+        known = self._records.get(record.noise_key)
+        if known is not None and known.sequence >= record.sequence:
+            return False
+        record.verify(self._genesis_hash)
+        self._records.pop(record.noise_key, None)
+        if len(self._records) >= self._max_records:
+            del self._records[next(iter(self._records))]
+        self._records[record.noise_key] = record
+        return True
+
+    def lookup(self, who: bytes | str) -> AddressRecord | None:
+        """Return the record of a noise key or peer id, None when there is none."""
+        key = noise_key_of(who) if isinstance(who, str) else who
+        record = self._records.pop(key, None)
+        if record is not None:
+            self._records[key] = record
+        return record
+
+    def newest(self, count: int) -> list[AddressRecord]:
+        """Return at most `count` records, the most recently used last."""
+        return list(self._records.values())[-count:] if count > 0 else []

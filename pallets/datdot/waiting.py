@@ -1,0 +1,156 @@
+"""Waiting for a block, for providers, or for randomness: the calendar and the lines, both without scans.
+
+The calendar holds tasks under the block in which they are due; a block carries out a bounded number of them and leaves
+the rest to the next. A task is never taken out: whoever carries it out looks whether it is still wanted. A line is a
+queue of ids, first come, first served.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pallets.datdot.types import AmendmentKind, BlockNumber, ItemId
+from runtime.types import U32, U64, Variant
+
+if TYPE_CHECKING:
+    from pallets.datdot.storage import Market
+
+
+class Due(Variant):
+    """A task of the calendar."""
+
+
+@dataclass(frozen=True)
+class EnqueueAmendment(Due):
+    """The pause before a retry is over."""
+
+    amendment: ItemId
+
+
+@dataclass(frozen=True)
+class TimeOutAmendment(Due):
+    """The deadline of an amendment has passed."""
+
+    amendment: ItemId
+
+
+@dataclass(frozen=True)
+class ChallengeHoster(Due):
+    """A hoster is to be asked for proofs again."""
+
+    hoster: ItemId
+
+
+@dataclass(frozen=True)
+class CloseChallenge(Due):
+    """The deadline of a storage challenge has passed."""
+
+    challenge: ItemId
+
+
+@dataclass(frozen=True)
+class StartContracts(Due):
+    """The contracts of a plan from number `first` on are to be set up."""
+
+    plan: ItemId
+    first: U32
+
+
+@dataclass(frozen=True)
+class CloseContracts(Due):
+    """The contracts of a plan from number `first` on are to be closed."""
+
+    plan: ItemId
+    first: U32
+
+
+class Line(enum.Enum):
+    """The lines. New amendments and those for which nobody was free wait apart, by kind; draws wait for randomness."""
+
+    REPLACEMENTS = 0
+    PARKED_REPLACEMENTS = 1
+    RETRIES = 2
+    PARKED_RETRIES = 3
+    SETUPS = 4
+    PARKED_SETUPS = 5
+    SETUP_DRAWS = 6
+    CHALLENGE_DRAWS = 7
+
+
+SERVICE_ORDER = tuple(Line)[:6]
+"""Repairs of hosted data first, then retries, then new contracts."""
+FRESH_LINE = {
+    AmendmentKind.REPLACEMENT: Line.REPLACEMENTS,
+    AmendmentKind.RETRY: Line.RETRIES,
+    AmendmentKind.SETUP: Line.SETUPS,
+}
+PARKED_LINE = {
+    AmendmentKind.REPLACEMENT: Line.PARKED_REPLACEMENTS,
+    AmendmentKind.RETRY: Line.PARKED_RETRIES,
+    AmendmentKind.SETUP: Line.PARKED_SETUPS,
+}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Numbers of a line's first entry and of the one after its last; the first `tries` entries may be served now."""
+
+    head: U64
+    tail: U64
+    tries: U64
+
+
+def schedule(market: Market, block: int, task: Due) -> None:
+    """Put a task into the calendar for a later block; in the current one it would be carried out in the next."""
+    number = market.due_count.get(block)
+    market.due.put(block, number, task)
+    market.due_count.put(block, number + 1)
+
+
+def next_due(market: Market, now: int) -> Due | None:
+    """Take the next task that is due in block `now` or before, or none."""
+    block, number = market.due_cursor.get()
+    while number >= market.due_count.get(block):
+        if block == now:
+            market.due_cursor.put((block, number))
+            return None
+        market.due_count.remove(block)
+        block, number = block + 1, 0
+    task = market.due.get(block, number)
+    assert task is not None
+    market.due.remove(block, number)
+    market.due_cursor.put((block, number + 1))
+    return task
+
+
+def push(market: Market, line: Line, item_id: int, *, tried: bool = False) -> None:
+    """Stand at the end of a line; `tried` entries wait for a `wake`."""
+    bounds = market.line_bounds.get(line)
+    market.line.put(line, bounds.tail, item_id)
+    market.line_bounds.put(line, Bounds(bounds.head, bounds.tail + 1, bounds.tries + (0 if tried else 1)))
+
+
+def peek(market: Market, line: Line) -> int | None:
+    """The first of a line if it may be served now."""
+    bounds = market.line_bounds.get(line)
+    return market.line.get(line, bounds.head) if bounds.tries else None
+
+
+def pop(market: Market, line: Line) -> int | None:
+    """Take the first of a line if it may be served now."""
+    item_id = peek(market, line)
+    if item_id is not None:
+        bounds = market.line_bounds.get(line)
+        market.line.remove(line, bounds.head)
+        market.line_bounds.put(line, Bounds(bounds.head + 1, bounds.tail, bounds.tries - 1))
+    return item_id
+
+
+def wake(market: Market) -> None:
+    """Let everybody who waits for providers try again, in their order."""
+    for line in PARKED_LINE.values():
+        bounds = market.line_bounds.get(line)
+        if bounds.tries != bounds.tail - bounds.head:
+            market.line_bounds.put(line, replace(bounds, tries=bounds.tail - bounds.head))

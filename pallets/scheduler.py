@@ -1,0 +1,349 @@
+"""The scheduler: calls that the chain makes itself, as root, in a block to come.
+
+An agenda per block holds the tasks in numbered places. A block runs what is due by priority (lower numbers first, then the
+order of places) while its weight lasts; what does not fit stays where it is and is the first thing of the next block.
+Every task runs in its own storage transaction and its event carries the result; a task that failed is not retried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pallets.outcome import Outcome, outcome_of
+from pallets.system import System
+from runtime.call import RuntimeCall
+from runtime.errors import ExhaustedError, InvariantBroken, ModuleError, PalletError, ensure
+from runtime.events import Event
+from runtime.origin import Origin, Root, ensure_root
+from runtime.pallet import Pallet, call, constant
+from runtime.storage import TWOX_64_CONCAT, StorageMap, StorageValue
+from runtime.types import U8, U32, Bytes32, MaxLength, type_path
+from runtime.weights import (
+    PICOSECONDS_PER_MICROSECOND,
+    PICOSECONDS_PER_SECOND,
+    U64_MAX,
+    ZERO_WEIGHT,
+    Weight,
+)
+
+DEFAULT_PRIORITY = 128
+PLACES_PER_BLOCK = 512
+"""Places of one agenda; the constant MaxScheduledPerBlock may be lower, never higher."""
+PLACEMENT_BLOCKS = 64
+"""How many blocks after the wanted one are looked at for a free place."""
+
+BlockNumber = U32
+TaskAddress = tuple[U32, U32]
+"""Block and place of a task."""
+Period = tuple[U32, U32]
+"""Blocks between two runs, and how many runs are left."""
+
+_AGENDA_WEIGHT = Weight(15 * PICOSECONDS_PER_MICROSECOND)
+_TASK_WEIGHT = Weight(30 * PICOSECONDS_PER_MICROSECOND)
+_CALL_WEIGHT = Weight(60 * PICOSECONDS_PER_MICROSECOND)
+
+
+@dataclass(frozen=True)
+class SchedulerConfig:
+    """What a chain builder chooses about scheduled calls."""
+
+    maximum_weight: Weight = constant(
+        Weight(PICOSECONDS_PER_SECOND // 2, U64_MAX), "The most weight that scheduled calls take of one block."
+    )
+    max_scheduled_per_block: U32 = constant(PLACES_PER_BLOCK, "The most calls in the agenda of one block.")
+
+    def __post_init__(self) -> None:
+        """Refuse an agenda larger than its storage item."""
+        if not 1 <= self.max_scheduled_per_block <= PLACES_PER_BLOCK:
+            raise ValueError(f"max_scheduled_per_block must be 1 to {PLACES_PER_BLOCK}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A call to make: its name if it has one, its priority, and its remaining runs if it is periodic."""
+
+    __scale_path__: ClassVar[tuple[str, ...]] = type_path("pallet_scheduler::Scheduled")
+    maybe_id: Bytes32 | None
+    priority: U8
+    call: RuntimeCall
+    maybe_periodic: Period | None
+
+
+class SchedulerEvent(Event):
+    """What happened to a task."""
+
+
+@dataclass(frozen=True)
+class Scheduled(SchedulerEvent):
+    """Scheduled some task."""
+
+    when: BlockNumber
+    index: U32
+
+
+@dataclass(frozen=True)
+class Canceled(SchedulerEvent):
+    """Canceled some task."""
+
+    when: BlockNumber
+    index: U32
+
+
+@dataclass(frozen=True)
+class Dispatched(SchedulerEvent):
+    """Dispatched some task."""
+
+    task: TaskAddress
+    id: Bytes32 | None
+    result: Outcome
+
+
+@dataclass(frozen=True)
+class PeriodicFailed(SchedulerEvent):
+    """The given task was unable to be renewed since the agenda is full at that block."""
+
+    task: TaskAddress
+    id: Bytes32 | None
+
+
+@dataclass(frozen=True)
+class PermanentlyOverweight(SchedulerEvent):
+    """The given task can never be executed since it is overweight."""
+
+    task: TaskAddress
+    id: Bytes32 | None
+
+
+class SchedulerError(PalletError):
+    """Why a task could not be scheduled or cancelled."""
+
+    FAILED_TO_SCHEDULE = "Failed to schedule a call: its name is taken."
+    NOT_FOUND = "Cannot find the scheduled call."
+    TARGET_BLOCK_NUMBER_IN_PAST = "Given target block number is in the past."
+
+
+class _Meter:
+    """How much of the weight of a block's scheduled calls is used."""
+
+    def __init__(self, limit: Weight) -> None:
+        self.limit = limit
+        self.used = ZERO_WEIGHT
+
+    def fits(self, weight: Weight) -> bool:
+        return not (self.used + weight).exceeds(self.limit)
+
+    def consume(self, weight: Weight) -> None:
+        self.used = self.used + weight
+
+
+class Scheduler(Pallet):
+    """Calls that the chain makes by itself, as root, at a block to come."""
+
+    name = "Scheduler"
+    index = 9
+    Config = SchedulerConfig
+    Event = SchedulerEvent
+    Error = SchedulerError
+    config: SchedulerConfig
+
+    incomplete_since = StorageValue(BlockNumber, docs="The oldest block of which tasks are still to be run.")
+    agenda = StorageMap(
+        BlockNumber,
+        Annotated[tuple[Task | None, ...], MaxLength(PLACES_PER_BLOCK)],
+        default=(),
+        hasher=TWOX_64_CONCAT,
+        docs="Tasks to be executed, by the block in which they are due.",
+    )
+    lookup = StorageMap(Bytes32, TaskAddress, hasher=TWOX_64_CONCAT, docs="Where a named task stands.")
+
+    def __init__(self, config: SchedulerConfig, *, system: System) -> None:
+        super().__init__(config)
+        self.system = system
+
+    # What other pallets call
+
+    def add_task(
+        self,
+        at: int,
+        call: RuntimeCall,
+        *,
+        name: bytes | None = None,
+        priority: int = DEFAULT_PRIORITY,
+        period: tuple[int, int] | None = None,
+    ) -> TaskAddress:
+        """Schedule a call as root in block `at`, or in the next block with a free place; return where it stands.
+
+        `period` is (blocks between runs, runs in all). Raises ModuleError when the block is not in the future or the name is
+        taken, ExhaustedError when no block near `at` has a free place.
+        """
+        ensure(at > self.system.block_number(), SchedulerError.TARGET_BLOCK_NUMBER_IN_PAST)
+        ensure(name is None or not self.lookup.contains(name), SchedulerError.FAILED_TO_SCHEDULE)
+        repeats = None if period is None or period[0] == 0 or period[1] <= 1 else (period[0], period[1] - 1)
+        return self._place(at, Task(name, priority, call, repeats))
+
+    def drop_task(self, name: bytes) -> None:
+        """Cancel a named task. Raises ModuleError when there is none."""
+        address = self.lookup.get(name)
+        if address is None:
+            raise ModuleError(SchedulerError.NOT_FOUND)
+        self._cancel(*address)
+
+    # Calls
+
+    @call(weight=_CALL_WEIGHT)
+    def schedule(
+        self, origin: Origin, when: BlockNumber, maybe_periodic: Period | None, priority: U8, call: RuntimeCall
+    ) -> None:
+        """Anonymously schedule a task."""
+        ensure_root(origin)
+        self.add_task(when, call, priority=priority, period=maybe_periodic)
+
+    @call(weight=_CALL_WEIGHT)
+    def cancel(self, origin: Origin, when: BlockNumber, index: U32) -> None:
+        """Cancel a scheduled task."""
+        ensure_root(origin)
+        self._cancel(when, index)
+
+    @call(weight=_CALL_WEIGHT)
+    def schedule_named(
+        self,
+        origin: Origin,
+        id: Bytes32,
+        when: BlockNumber,
+        maybe_periodic: Period | None,
+        priority: U8,
+        call: RuntimeCall,
+    ) -> None:
+        """Schedule a named task."""
+        ensure_root(origin)
+        self.add_task(when, call, name=id, priority=priority, period=maybe_periodic)
+
+    @call(weight=_CALL_WEIGHT)
+    def cancel_named(self, origin: Origin, id: Bytes32) -> None:
+        """Cancel a named scheduled task."""
+        ensure_root(origin)
+        self.drop_task(id)
+
+    @call(weight=_CALL_WEIGHT)
+    def schedule_after(
+        self, origin: Origin, after: BlockNumber, maybe_periodic: Period | None, priority: U8, call: RuntimeCall
+    ) -> None:
+        """Anonymously schedule a task after a delay: it runs in block now + after + 1."""
+        ensure_root(origin)
+        self.add_task(self._block_after(after), call, priority=priority, period=maybe_periodic)
+
+    @call(weight=_CALL_WEIGHT)
+    def schedule_named_after(
+        self,
+        origin: Origin,
+        id: Bytes32,
+        after: BlockNumber,
+        maybe_periodic: Period | None,
+        priority: U8,
+        call: RuntimeCall,
+    ) -> None:
+        """Schedule a named task after a delay: it runs in block now + after + 1."""
+        ensure_root(origin)
+        self.add_task(self._block_after(after), call, name=id, priority=priority, period=maybe_periodic)
+
+    # Hooks
+
+    def on_initialize(self, number: int) -> Weight:
+        """Run the tasks that are due, oldest block first, while the weight lasts."""
+        meter = _Meter(self.config.maximum_weight)
+        since = self.incomplete_since.get()
+        when = number if since is None else since
+        while when <= number and meter.fits(_AGENDA_WEIGHT):
+            meter.consume(_AGENDA_WEIGHT)
+            if not self._service_agenda(when, meter):
+                break
+            when += 1
+        if when <= number:
+            self.incomplete_since.put(when)
+        elif since is not None:
+            self.incomplete_since.remove()
+        return meter.used
+
+    def try_state(self) -> None:
+        """Names and places agree, and nothing due is forgotten."""
+        named = {task.maybe_id: (when, place) for when, tasks in self.agenda.items()
+                 for place, task in enumerate(tasks) if task is not None and task.maybe_id is not None}
+        if named != dict(self.lookup.items()):
+            raise InvariantBroken("Scheduler.Lookup does not list the named tasks of Scheduler.Agenda")
+        since = self.incomplete_since.get()
+        oldest = min((when for when, _ in self.agenda.items()), default=None)
+        now = self.system.block_number()
+        if oldest is not None and oldest <= now and (since is None or oldest < since):
+            raise InvariantBroken(f"the tasks of block {oldest} are due but Scheduler.IncompleteSince is {since}")
+
+    # How it works
+
+    def _block_after(self, blocks: int) -> int:
+        return self.system.block_number() + blocks + 1
+
+    def _service_agenda(self, when: int, meter: _Meter) -> bool:
+        """Run the tasks of one block; return False when one had to be left for the next block."""
+        waiting = [(task.priority, place) for place, task in enumerate(self.agenda.get(when)) if task is not None]
+        for _, place in sorted(waiting):
+            task = self.agenda.get(when)[place]
+            if task is None:  # cancelled by a task before it
+                continue
+            weight = _TASK_WEIGHT + self.runtime.dispatch_info(task.call).weight
+            if (weight + _AGENDA_WEIGHT).exceeds(meter.limit):
+                self._vacate(when, place)
+                self.deposit_event(PermanentlyOverweight((when, place), task.maybe_id))
+                continue
+            if not meter.fits(weight):
+                return False
+            self._vacate(when, place)
+            self._run(task, (when, place), meter)
+        return True
+
+    def _run(self, task: Task, address: TaskAddress, meter: _Meter) -> None:
+        result = self.runtime.dispatch(task.call, Root())
+        meter.consume(_TASK_WEIGHT + result.actual_weight)
+        self.deposit_event(Dispatched(address, task.maybe_id, outcome_of(result)))
+        if task.maybe_periodic is None:
+            return
+        blocks, runs = task.maybe_periodic
+        repeats = (blocks, runs - 1) if runs > 1 else None
+        try:
+            self._place(self.system.block_number() + blocks, Task(task.maybe_id, task.priority, task.call, repeats))
+        except ExhaustedError:
+            self.deposit_event(PeriodicFailed(address, task.maybe_id))
+
+    def _place(self, at: int, task: Task) -> TaskAddress:
+        for when in range(at, at + PLACEMENT_BLOCKS):
+            tasks = self.agenda.get(when)
+            if len(tasks) < self.config.max_scheduled_per_block:
+                place = len(tasks)
+                self.agenda.put(when, (*tasks, task))
+            elif None in tasks:
+                place = tasks.index(None)
+                self.agenda.put(when, (*tasks[:place], task, *tasks[place + 1 :]))
+            else:
+                continue
+            if task.maybe_id is not None:
+                self.lookup.put(task.maybe_id, (when, place))
+            self.deposit_event(Scheduled(when, place))
+            return when, place
+        raise ExhaustedError
+
+    def _cancel(self, when: int, place: int) -> None:
+        tasks = self.agenda.get(when)
+        ensure(place < len(tasks) and tasks[place] is not None, SchedulerError.NOT_FOUND)
+        self._vacate(when, place)
+        self.deposit_event(Canceled(when, place))
+
+    def _vacate(self, when: int, place: int) -> None:
+        """Empty a place; places keep their numbers, and an agenda without tasks is removed."""
+        tasks = self.agenda.get(when)
+        task = tasks[place]
+        if task is not None and task.maybe_id is not None:
+            self.lookup.remove(task.maybe_id)
+        remaining = (*tasks[:place], None, *tasks[place + 1 :])
+        if any(remaining):
+            self.agenda.put(when, remaining)
+        else:
+            self.agenda.remove(when)

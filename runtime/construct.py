@@ -1,0 +1,228 @@
+"""The runtime: pallets composed into one dispatch table, one call type, one event type, one set of codecs.
+
+Built once per process, synchronous, single threaded. It holds no state: `at(view)` binds an overlay for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from runtime import limits
+from runtime.call import DispatchResult, RuntimeCall
+from runtime.codec import Codec, Codecs
+from runtime.errors import DispatchError, OtherError, TransactionalFault
+from runtime.events import Event, EventRecord
+from runtime.header import HEADER_CODEC, Digest, Header
+from runtime.origin import Origin
+from runtime.outer import call_codec, event_codec
+from runtime.pallet import CallSpec, Pallet
+from runtime.state import Overlay, StateView
+from runtime.storage import StateHost
+from runtime.version import RuntimeVersion, runtime_code
+from runtime.weights import DispatchClass, DispatchInfo, Pays, PostDispatchInfo, Weight
+
+
+class SystemRole(Protocol):
+    """What the framework wants from the pallet called System."""
+
+    def initialize(self, number: int, parent_hash: bytes, digest: Digest) -> None:
+        """Begin block `number`: clear the events of the block before and set the block's context."""
+
+    def finalize(self) -> None:
+        """End the block: forget what only lived during it."""
+
+    def deposit_event(self, event: Event) -> None:
+        """Add an event in the current phase."""
+
+    def event_records(self) -> tuple[EventRecord, ...]:
+        """Return the events of the block so far."""
+
+    def block_number(self) -> int:
+        """Return the number of the current block."""
+
+    def block_hash(self, number: int) -> bytes | None:
+        """Return the hash of a recent block, None when it is unknown or too old."""
+
+    def nonce(self, account: bytes) -> int:
+        """Return the nonce that the account's next transaction must have."""
+
+    def increment_nonce(self, account: bytes) -> None:
+        """Count a transaction of the account."""
+
+    def is_referenced(self, account: bytes) -> bool:
+        """Tell whether the account exists: has a provider or is self-sufficient."""
+
+    def check_limits(self, info: DispatchInfo, length_bytes: int) -> None:
+        """Raise InvalidTransaction(EXHAUSTS_RESOURCES) when the block has no room for such an extrinsic."""
+
+    def register_extrinsic(self, info: DispatchInfo, length_bytes: int) -> None:
+        """Count weight and length of an extrinsic that passed `check_limits`."""
+
+    def register_weight(self, weight: Weight, kind: DispatchClass) -> None:
+        """Count weight used by hooks."""
+
+    def note_applied(self, result: DispatchResult, info: DispatchInfo) -> None:
+        """Deposit ExtrinsicSuccess or ExtrinsicFailed, give unused weight back, go to the next extrinsic."""
+
+    def remaining_weight(self) -> Weight:
+        """Return the weight that is left in the block for `on_idle`."""
+
+    def note_finished_extrinsics(self) -> None:
+        """Go to the finalization phase."""
+
+
+class FeeRole(Protocol):
+    """What the framework wants from the pallet called TransactionPayment."""
+
+    def validate(self, account: bytes, info: DispatchInfo, length_bytes: int, tip: int) -> int:
+        """Return the priority of a transaction; raises InvalidTransaction(PAYMENT) if the fee cannot be paid."""
+
+    def charge(self, account: bytes, info: DispatchInfo, length_bytes: int, tip: int) -> Any:
+        """Take fee and tip before dispatch; the result is handed to `correct`. Raises InvalidTransaction(PAYMENT)."""
+
+    def correct(
+        self, charged: Any, account: bytes, info: DispatchInfo, result: DispatchResult, length_bytes: int, tip: int
+    ) -> None:
+        """Refund what the actual weight did not need, pay the author, deposit TransactionFeePaid."""
+
+
+@dataclass(frozen=True)
+class CallEntry:
+    """A call of the dispatch table."""
+
+    pallet: Pallet
+    spec: CallSpec
+
+
+class Runtime:
+    """Pallets composed into a runtime. `pallets` must hold one named System; TransactionPayment is optional.
+
+    `source_digest` (32 bytes) is the digest of the runtime's source, computed by the caller.
+    """
+
+    def __init__(self, pallets: tuple[Pallet, ...], version: RuntimeVersion, source_digest: bytes) -> None:
+        self.pallets = tuple(sorted(pallets, key=lambda pallet: pallet.index))
+        self.version = version
+        self.code = runtime_code(source_digest, version.spec_version)
+        self.codecs = Codecs()
+        self.host = StateHost()
+        self._depth = 0
+        self._by_name = {pallet.name: pallet for pallet in self.pallets}
+        check_unique(self.pallets)
+        self.calls: dict[tuple[str, str], CallEntry] = {}
+        for pallet in self.pallets:
+            for spec in pallet.call_specs():
+                self.calls[pallet.name, spec.name] = CallEntry(pallet, spec)
+        self.inherents = tuple(name for name, entry in self.calls.items() if entry.spec.inherent)
+        self.call_codec: Codec[RuntimeCall] = call_codec(self.pallets, self.codecs)
+        self.event_codec: Codec[Event] = event_codec(self.pallets, self.codecs)
+        self.codecs.outer["RuntimeCall"] = self.call_codec
+        self.codecs.outer["RuntimeEvent"] = self.event_codec
+        self.event_records_codec: Codec[tuple[EventRecord, ...]] = self.codecs.codec_for(tuple[EventRecord, ...])
+        self.header_codec: Codec[Header] = HEADER_CODEC
+        for pallet in self.pallets:
+            if pallet.Error is not None:
+                claim_errors(pallet)
+            pallet.attach(self)
+        self.system: SystemRole = self._by_name["System"]  # type: ignore[assignment]
+        self.fees: FeeRole | None = self._by_name.get("TransactionPayment")  # type: ignore[assignment]
+        self.initializers = hooked(self.pallets, "on_initialize")
+        self.idlers = hooked(self.pallets, "on_idle")
+        self.finalizers = hooked(self.pallets, "on_finalize")
+
+    def pallet(self, name: str) -> Pallet:
+        """Return a pallet by name; raises KeyError."""
+        return self._by_name[name]
+
+    @contextmanager
+    def at(self, view: StateView) -> Iterator[Runtime]:
+        """Bind a fresh overlay over `view` for reads and dry runs; nests, and restores the binding before."""
+        with self.bind(Overlay(view)):
+            yield self
+
+    @contextmanager
+    def bind(self, overlay: Overlay) -> Iterator[Overlay]:
+        """Bind an overlay; nests, and restores the binding before."""
+        before = self.host.bind(overlay)
+        try:
+            yield overlay
+        finally:
+            self.host.bind(before)
+
+    def dispatch_info(self, call: RuntimeCall) -> DispatchInfo:
+        """Return weight, class and payment of a call. Raises KeyError for a call that no codec could have made."""
+        entry = self.calls[call.pallet, call.function]
+        return entry.spec.info(entry.pallet, call)
+
+    def dispatch(self, call: RuntimeCall, origin: Origin) -> DispatchResult:
+        """Run a call in a storage transaction of its own, rolled back when it fails."""
+        entry = self.calls.get((call.pallet, call.function))
+        if entry is None:
+            return DispatchResult(OtherError(f"no call {call.name}"), Weight())
+        info = entry.spec.info(entry.pallet, call)
+        if self._depth >= limits.CALL_DEPTH:
+            return DispatchResult(TransactionalFault(), info.weight, info.pays_fee)
+        overlay = self.host.overlay
+        overlay.begin()
+        self._depth += 1
+        try:
+            post = entry.spec.function(entry.pallet, origin, **call.arguments)
+        except DispatchError as error:
+            overlay.rollback()
+            return DispatchResult(error, info.weight, info.pays_fee)
+        except BaseException:
+            overlay.rollback()
+            raise
+        finally:
+            self._depth -= 1
+        overlay.commit()
+        return dispatched(info, post)
+
+    @cached_property
+    def metadata_v14(self) -> bytes:
+        """The metadata that clients read, version 14, beginning with "meta"."""
+        from runtime.metadata import metadata_v14
+
+        return metadata_v14(self)
+
+
+def dispatched(info: DispatchInfo, post: PostDispatchInfo | None) -> DispatchResult:
+    """Return the result of a call that succeeded; actual weight never exceeds the declared."""
+    if post is None:
+        return DispatchResult(None, info.weight, info.pays_fee)
+    weight = info.weight if post.actual_weight is None else post.actual_weight.at_most(info.weight)
+    pays = Pays.NO if Pays.NO in (info.pays_fee, post.pays_fee) else Pays.YES
+    return DispatchResult(None, weight, pays)
+
+
+def check_unique(pallets: tuple[Pallet, ...]) -> None:
+    """Raise ValueError for two pallets of one name or index, or a runtime without System."""
+    for what in ("name", "index"):
+        values = [getattr(pallet, what) for pallet in pallets]
+        if len(set(values)) != len(values):
+            raise ValueError(f"two pallets have the same {what}: {values}")
+    if "System" not in {pallet.name for pallet in pallets}:
+        raise ValueError("a runtime needs the pallet System")
+    if any(not 0 <= pallet.index <= 255 for pallet in pallets):
+        raise ValueError("pallet indices are 0 to 255")
+
+
+def claim_errors(pallet: Pallet) -> None:
+    """Tell a pallet's error enum the index that its errors carry on chain."""
+    errors: Any = pallet.Error
+    if vars(errors).get("__pallet_index__", pallet.index) != pallet.index:
+        raise ValueError(f"{errors.__name__} already belongs to another pallet index")
+    if len(errors.__members__) != len(list(errors)):
+        raise ValueError(f"{errors.__name__}: two errors have the same sentence")
+    errors.__pallet_index__ = pallet.index
+
+
+def hooked(pallets: tuple[Pallet, ...], hook: str) -> tuple[Any, ...]:
+    """Return the bound hooks of the pallets that define them, in the order of pallet indices."""
+    return tuple(
+        getattr(pallet, hook) for pallet in pallets if getattr(type(pallet), hook) is not getattr(Pallet, hook)
+    )

@@ -1,0 +1,217 @@
+"""How a pallet is declared: calls, storage, events, errors and constants; everything else is derived from that.
+
+A pallet is a class with `name`, `index`, `Config`, `Event`, `Error`, storage items as class attributes and methods
+marked with `@call`. `pallets/balances` shows the shape.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from runtime.call import RuntimeCall
+from runtime.errors import PalletError
+from runtime.events import Event
+from runtime.storage import StorageItem, storage_items
+from runtime.types import camel_case, docs_of
+from runtime.weights import NORMAL, ZERO_WEIGHT, DispatchClass, DispatchInfo, Pays, Weight
+
+if TYPE_CHECKING:
+    from runtime.construct import Runtime
+    from runtime.genesis import GenesisPath
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+WeightOf = Weight | Callable[..., Weight]
+"""A fixed weight, or a function of (pallet, **arguments)."""
+ClassOf = DispatchClass | Callable[..., DispatchClass]
+"""A fixed class, or a function of (pallet, **arguments)."""
+
+
+@dataclass(frozen=True)
+class CallSpec:
+    """A call as declared: its SCALE index, its arguments (name, annotation), what it costs and who may be bare."""
+
+    name: str
+    index: int
+    function: Callable[..., Any]
+    arguments: tuple[tuple[str, Any], ...]
+    weight: WeightOf
+    dispatch_class: ClassOf
+    pays_fee: bool
+    inherent: bool
+    docs: tuple[str, ...]
+
+    def info(self, pallet: Pallet, call: RuntimeCall) -> DispatchInfo:
+        """Return weight, class and payment of a call with these arguments."""
+        weight, kind = self.weight, self.dispatch_class
+        return DispatchInfo(
+            weight if isinstance(weight, Weight) else weight(pallet, **call.arguments),
+            kind if isinstance(kind, DispatchClass) else kind(pallet, **call.arguments),
+            Pays.YES if self.pays_fee else Pays.NO,
+        )
+
+
+@dataclass(frozen=True)
+class ConstantSpec:
+    """A constant of the metadata: its name, annotation, value and docs."""
+
+    name: str
+    annotation: Any
+    value: Any
+    docs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Marked:
+    """What `@call` leaves on a function until the pallet's class is complete."""
+
+    weight: WeightOf
+    dispatch_class: ClassOf
+    pays_fee: bool
+    inherent: bool
+    index: int | None
+
+
+def call(
+    *,
+    weight: WeightOf,
+    dispatch_class: ClassOf = NORMAL,
+    pays_fee: bool = True,
+    inherent: bool = False,
+    index: int | None = None,
+) -> Callable[[F], F]:
+    """Make a method callable by extrinsics: `def f(self, origin: Origin, a: U32) -> PostDispatchInfo | None`.
+
+    The call index is one more than that of the call declared before unless `index` is given. `weight` and
+    `dispatch_class` may be functions of (pallet, **arguments). An `inherent` is bare and stands in every block once.
+    """
+
+    def mark(function: F) -> F:
+        vars(function)["__call__spec"] = _Marked(weight, dispatch_class, pays_fee, inherent, index)
+        return function
+
+    return mark
+
+
+def constant(default: T, docs: str, *, name: str | None = None) -> T:
+    """Declare a field of a Config dataclass: its default, a doc line with the unit, another metadata name if given."""
+    field: Any = dataclasses.field(default=default, metadata={"docs": docs, "name": name})
+    return typing.cast(T, field)
+
+
+class Pallet:
+    """Base of all pallets. Subclasses set the class attributes and, for typing, annotate `config: TheirConfig`."""
+
+    name: ClassVar[str]
+    index: ClassVar[int]
+    Config: ClassVar[type[Any] | None] = None
+    Event: ClassVar[type[Event] | None] = None
+    Error: ClassVar[type[PalletError] | None] = None
+
+    config: Any
+    runtime: Runtime
+
+    def __init__(self, config: Any = None) -> None:
+        if self.Config is not None and not isinstance(config, self.Config):
+            raise TypeError(f"{self.name} wants a {self.Config.__name__}, got {type(config).__name__}")
+        self.config = config
+
+    def attach(self, runtime: Runtime) -> None:
+        """Connect the pallet's storage items to a runtime; `Runtime` does this once."""
+        if "runtime" in self.__dict__:
+            raise ValueError(f"pallet {self.name} already belongs to a runtime")
+        self.runtime = runtime
+        for attribute, item in storage_items(type(self)).items():
+            self.__dict__[attribute] = item.attach(self.name, runtime.codecs, runtime.host)
+
+    def deposit_event(self, event: Event) -> None:
+        """Add an event to the block."""
+        self.runtime.system.deposit_event(event)
+
+    def on_initialize(self, number: int) -> Weight:
+        """Run at the begin of block `number`, in the order of pallet indices; return the weight used."""
+        return ZERO_WEIGHT
+
+    def on_idle(self, number: int, remaining: Weight) -> Weight:
+        """Run after the last extrinsic with the weight that is left; return the weight used."""
+        return ZERO_WEIGHT
+
+    def on_finalize(self, number: int) -> None:
+        """Run at the end of block `number`, in the order of pallet indices."""
+
+    def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
+        """Write the genesis state from this pallet's section of the chain file; raises GenesisError."""
+        from runtime.genesis import read_mapping
+
+        read_mapping(genesis, at, required=(), optional=())
+
+    def try_state(self) -> None:
+        """Check the pallet's invariants over the bound state; raises InvariantBroken. Tests and tools only."""
+
+    @classmethod
+    def call_specs(cls) -> tuple[CallSpec, ...]:
+        """Return the calls in the order of their indices."""
+        specs: list[CallSpec] = []
+        following = 0
+        for name, function in _marked_functions(cls):
+            marked: _Marked = vars(function)["__call__spec"]
+            chosen = following if marked.index is None else marked.index
+            following = chosen + 1
+            specs.append(_call_spec(cls, name, chosen, function, marked))
+        specs.sort(key=lambda spec: spec.index)
+        if len({spec.index for spec in specs}) != len(specs):
+            raise TypeError(f"{cls.name}: two calls have the same index")
+        return tuple(specs)
+
+    def constants(self) -> tuple[ConstantSpec, ...]:
+        """Return the constants of the metadata: the fields of the Config."""
+        if self.Config is None:
+            return ()
+        hints = typing.get_type_hints(self.Config, include_extras=True)
+        return tuple(
+            ConstantSpec(
+                field.metadata.get("name") or camel_case(field.name),
+                hints[field.name],
+                getattr(self.config, field.name),
+                tuple(str(field.metadata.get("docs", "")).splitlines()),
+            )
+            for field in dataclasses.fields(self.Config)
+        )
+
+    @classmethod
+    def storage(cls) -> dict[str, StorageItem]:
+        """Return the declared storage items by attribute."""
+        return storage_items(cls)
+
+
+def _marked_functions(cls: type) -> list[tuple[str, Callable[..., Any]]]:
+    found: dict[str, Callable[..., Any]] = {}
+    for base in reversed(cls.__mro__):
+        for name, function in vars(base).items():
+            if inspect.isfunction(function) and "__call__spec" in vars(function):
+                found[name] = function
+    return list(found.items())
+
+
+def _call_spec(cls: type[Pallet], name: str, index: int, function: Callable[..., Any], marked: _Marked) -> CallSpec:
+    parameters = list(inspect.signature(function).parameters)
+    if parameters[:2] != ["self", "origin"]:
+        raise TypeError(f"{cls.name}.{name}: a call begins with (self, origin)")
+    hints = typing.get_type_hints(function, include_extras=True)
+    return CallSpec(
+        name=name,
+        index=index,
+        function=function,
+        arguments=tuple((parameter, hints[parameter]) for parameter in parameters[2:]),
+        weight=marked.weight,
+        dispatch_class=marked.dispatch_class,
+        pays_fee=marked.pays_fee,
+        inherent=marked.inherent,
+        docs=docs_of(function),
+    )
