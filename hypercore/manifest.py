@@ -1,7 +1,7 @@
 """Manifests: who may sign a core, and how a signature is checked against a tree.
 
-A core's key is the hash of its manifest, so the key commits to the signers. Cores in the older, compatible form have the
-public key of their only signer as key and need no manifest.
+A core's key is the hash of its manifest, so the key commits to the signers. Cores in the older, compatible form have
+the public key of their only signer as key and need no manifest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -171,9 +171,7 @@ class Manifest:
         prologue = Prologue(reader.fixed(crypto.HASH_SIZE), reader.uint()) if flags & _PROLOGUE else None
         linked = None
         if flags & _LINKED:
-            linked = tuple(
-                reader.array(lambda data: data.fixed(crypto.KEY_SIZE), MAXIMUM_LINKED, item_size_minimum=crypto.KEY_SIZE)
-            )
+            linked = tuple(reader.array(lambda data: data.fixed(crypto.KEY_SIZE), MAXIMUM_LINKED, crypto.KEY_SIZE))
         user_data = reader.buffer(MAXIMUM_USER_DATA_BYTES) if flags & _USER_DATA else None
         return cls(version, quorum, signers, bool(flags & _ALLOW_PATCH), prologue, linked, user_data)
 

@@ -1,8 +1,8 @@
 """The handshake and the ten messages of a `hypercore/alpha` channel.
 
 Each message class has its number on the wire as `type`, `encode()` for its body and `decode(body)`, which raises
-`DecodeError` for anything that is not such a body. Bytes behind the last known field are ignored, as newer peers may add
-fields.
+`DecodeError` for anything that is not such a body. Bytes behind the last known field are ignored, as newer peers may
+add fields.
 
 Source: Hypercore 11.
 """

@@ -102,7 +102,10 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class TreeView:
-    """One core at one moment, as the producer and the verifier of proofs see it."""
+    """One core at one moment, as the producer and the verifier of proofs see it.
+
+    `read_node` knows only nodes whose blocks are all below `length`.
+    """
 
     key: bytes
     fork: int

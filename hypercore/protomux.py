@@ -262,10 +262,8 @@ class Protomux:
             self._events.append(OpenRequested(*name))
 
     def _receive_reject(self, local_id: int) -> None:
-        for name, awaiting in self._awaiting.items():
-            if awaiting == local_id:
-                break
-        else:
+        name = next((name for name, awaiting in self._awaiting.items() if awaiting == local_id), None)
+        if name is None:
             raise RemoteProtocolError(f"the peer rejects channel {local_id}, which is not waiting for an answer")
         del self._awaiting[name]
         self._free.append(local_id)

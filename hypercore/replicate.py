@@ -6,7 +6,7 @@
     replicator.release(demand)
 
 Every peer is asked for blocks that it has and that nobody else was asked for, in rising order, up to its window. A
-block that a peer did not deliver goes back and is asked of the next one. The core's head follows the longest signed one.
+block that a peer did not deliver goes back and is asked of the next one. The head follows the longest signed one.
 """
 
 from __future__ import annotations
@@ -52,11 +52,6 @@ class Replicator:
         self._now_seconds = 0.0
         self._length, self._fork = core.length, core.fork
         self._full_length = core.length if core.contiguous_length == core.length else 0
-        self._unsubscribe = core.subscribe(self._core_changed)
-
-    def close(self) -> None:
-        """Stops listening to the core; call when no channel is left."""
-        self._unsubscribe()
 
     def want(self, start: int, end: int | None = None, *, urgent: bool = False) -> Demand:
         """Asks peers for blocks [start, end) until `release`; urgent demands go first."""
@@ -92,6 +87,41 @@ class Replicator:
                     peer.window = max(1, peer.window // 2)
                     self._give_back(peer, request)
         self.wake()
+
+    def core_changed(self) -> None:
+        """Tells peers the core's new length; call after each change of it."""
+        core = self.core
+        length, fork = core.length, core.fork
+        full = length if core.contiguous_length == length else 0
+        if (length, fork, full) == (self._length, self._fork, self._full_length):
+            return
+        grown = range(self._length, length)
+        news = range(full) if full > self._full_length else grown
+        self._length, self._fork, self._full_length = length, fork, full
+        for peer in self.peers:
+            if news and core.has_range(news.start, news.stop):
+                peer.announce(news.start, len(news))
+            peer.sync()
+
+    def block_arrived(self, index: int) -> None:
+        """Tells peers that lack block `index` that it is here now."""
+        for peer in self.peers:
+            if not peer.blocks.has(index):
+                peer.announce(index, 1)
+        self.core_changed()
+
+    def blocks_cleared(self, start: int, end: int) -> None:
+        """Tells peers that blocks [start, end) are no longer here."""
+        for peer in self.peers:
+            peer.announce(start, end - start, drop=True)
+
+    def truncated(self, length: int) -> None:
+        """The log went back to `length` blocks and began a new fork: what was asked is void."""
+        if length < self._length:
+            self.blocks_cleared(length, self._length)
+        self._length = min(self._length, length)
+        self._forget_requests()
+        self.core_changed()
 
     def peer_opened(self, peer: ReplicationPeer) -> None:
         """A peer's channel is open."""
@@ -155,7 +185,6 @@ class Replicator:
         else:
             self._finish(request)
             peer.window = min(WINDOW_REQUESTS, peer.window + 1)
-        self._refresh()
 
     def receive_no_data(self, peer: ReplicationPeer, message: NoData) -> None:
         """A peer cannot answer; somebody else is asked."""
@@ -261,35 +290,6 @@ class Replicator:
             self._positions[(peer, demand)] = position
             if not core.has(found) and found not in self._asked and found not in self._returned:
                 return found
-
-    def _core_changed(self, event: object) -> None:
-        index = getattr(event, "index", None)
-        if index is not None:
-            for peer in self.peers:
-                if not peer.blocks.has(index):
-                    peer.announce(index, 1)
-        self._refresh()
-
-    def _refresh(self) -> None:
-        """Tells peers what changed since the last look at the core."""
-        core = self.core
-        length, fork = core.length, core.fork
-        full = core.contiguous_length == length
-        if (length, fork) == (self._length, self._fork) and not (full and self._full_length != length):
-            return
-        old_length, old_fork, self._length, self._fork = self._length, self._fork, length, fork
-        if fork != old_fork or length < old_length:
-            self._forget_requests()
-            for peer in self.peers:
-                if length < old_length:
-                    peer.announce(length, old_length - length, drop=True)
-        newly_full, self._full_length = full and self._full_length != length, length if full else 0
-        for peer in self.peers:
-            if newly_full and length:
-                peer.announce(0, length)
-            elif old_length < length and core.bitfield.all_set(old_length, length):
-                peer.announce(old_length, length - old_length)
-            peer.sync()
 
     def _forget_requests(self) -> None:
         for peer in self.peers:

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from hypercore.bitfield import Bitfield
 from hypercore.crypto import HASH_SIZE, NAMESPACE_INITIATOR, NAMESPACE_RESPONDER
-from hypercore.errors import BlockNotAvailable, InvalidRequest, LocalProtocolError, RemoteProtocolError, StaleProof
+from hypercore.errors import (
+    BlockNotAvailable,
+    InvalidRequest,
+    LocalProtocolError,
+    RemoteProtocolError,
+    StaleProof,
+    StoreCorrupt,
+)
 from hypercore.manifest import Manifest
 from hypercore.messages import (
     BITS_PER_WORD,
@@ -68,10 +75,10 @@ class ReplicatedCore(Protocol):
     def bitfield(self) -> Bitfield: ...
 
     def has(self, index: int, /) -> bool: ...
+    def has_range(self, start: int, end: int, /) -> bool: ...
     def proof(self, request: ProofRequest, /) -> Proof: ...
     def apply(self, proof: Proof, /) -> object: ...
     def missing_nodes(self, index: int, /) -> int: ...
-    def subscribe(self, listener: Callable[[object], None], /) -> Callable[[], None]: ...
 
 
 def capability(key: bytes, handshake_hash: bytes, of_initiator: bool) -> bytes:
@@ -339,7 +346,7 @@ class ReplicationPeer:
     def _answer(self, request: Request) -> Message:
         try:
             return Data(request.id, self.core.proof(request.proof))
-        except (StaleProof, BlockNotAvailable):
+        except (StaleProof, BlockNotAvailable, StoreCorrupt):
             manifest = self.core.manifest
             if request.proof.manifest and manifest is not None and manifest.key() == self.core.key:
                 return Data(request.id, Proof(fork=self.core.fork, manifest=manifest))

@@ -59,9 +59,9 @@ class _Findings:
     def certain(self, view: TreeView) -> tuple[Node, ...]:
         """The nodes whose size is certain, not only their hash.
 
-        A parent's hash covers the sum of its children's sizes. So the size of a claimed node is certain when its sibling
-        was computed or is stored, and not when both came with the proof: shifted sizes would pass every check, and once
-        stored they would make proofs of honest peers fail.
+        A parent's hash covers the sum of its children's sizes. So the size of a claimed node is certain when its
+        sibling was computed or is stored, and not when both came with the proof: shifted sizes would pass every check,
+        and once stored they would make proofs of honest peers fail.
         """
         by_index = {node.index: node for node in self.nodes}
         kept = []
@@ -119,14 +119,14 @@ def verify_proof(view: TreeView, proof: Proof) -> VerifiedBatch:
         return _verify_fork(view, proof, subtree, findings, block)
     if proof.upgrade is None:
         _check_stored(view, subtree)
-        return VerifiedBatch(findings.certain(view), block, None, None, view.length)
+        return VerifiedBatch(findings.certain(view), block, None, _learned_manifest(view, proof), view.length)
     if _end_of(proof.upgrade) <= view.length:
         # Two peers answered the same question: the growth is known by now, the rest may still be new.
         try:
             _check_stored(view, subtree)
         except InvalidOperation:
             raise StaleProof("the log has grown past this proof") from None
-        return VerifiedBatch(findings.certain(view), block, None, None, view.length)
+        return VerifiedBatch(findings.certain(view), block, None, _learned_manifest(view, proof), view.length)
     if proof.upgrade.start != view.length:
         raise StaleProof(f"growth from {proof.upgrade.start} blocks, this core has {view.length}")
     head, manifest = _verify_growth(view, view.roots, proof, proof.upgrade, subtree, findings)
@@ -153,7 +153,7 @@ def _verify_fork(
     head, manifest = _verify_growth(view, (), proof, proof.upgrade, subtree, findings)
     ancestors = 0
     for root in head.roots:
-        if flat_tree.right_span(root.index) >= 2 * view.length or view.read_node(root.index) != root:
+        if view.read_node(root.index) != root:
             break
         ancestors = flat_tree.right_span(root.index) // 2 + 1
     return VerifiedBatch(findings.certain(view), block, head, manifest, ancestors)
@@ -196,7 +196,7 @@ def _check_stored(view: TreeView, subtree: Node | None) -> None:
     if subtree is None:
         return
     stored = view.read_node(subtree.index)
-    if stored is None or flat_tree.right_span(subtree.index) >= 2 * view.length:
+    if stored is None:
         raise InvalidOperation(f"node {subtree.index}, where the proof ends, is not known here")
     if stored != subtree:
         raise InvalidChecksum(f"node {subtree.index} differs from the stored one")
@@ -232,8 +232,14 @@ def _verify_growth(
     if not verifier.verify(growth.roots, proof.fork, upgrade.signature):
         raise InvalidSignature(f"the signature does not cover {growth.length} blocks of fork {proof.fork}")
     findings.nodes += growth.nodes
-    learned = manifest if view.manifest is None and not verifier.compat else None
-    return Head(proof.fork, tuple(growth.roots), upgrade.signature), learned
+    return Head(proof.fork, tuple(growth.roots), upgrade.signature), _learned_manifest(view, proof)
+
+
+def _learned_manifest(view: TreeView, proof: Proof) -> Manifest | None:
+    """The manifest that the proof brought, when it belongs to the key, is needed and was not known."""
+    if view.manifest is not None or proof.manifest is None:
+        return None
+    return None if verifier_for(view.key, proof.manifest).compat else proof.manifest
 
 
 def _check_prologue(manifest: Manifest, upgrade: DataUpgrade) -> None:

@@ -1,32 +1,52 @@
 """Aura: who may author which slot.
 
-Time is cut into slots of equal length. Slot ``s`` belongs to authority ``s mod n``. A block names its slot in the pre-runtime
-digest (engine ``aura``, u64 little endian), and slots only rise along a chain. The seal is checked outside of the state
-transition, by the importer, because it signs the finished header.
+Time is cut into slots of equal length. Slot ``s`` belongs to authority ``s mod n``. A block names its slot in the
+pre-runtime digest (engine ``aura``, u64 little endian), and slots only rise along a chain. The seal is checked
+outside of the state transition, by the importer, because it signs the finished header.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pallets.system import System
-from runtime.errors import InvalidBlock
-from runtime.genesis import Path, accounts_at
-from runtime.pallet import Pallet
+from runtime.errors import InvalidBlock, InvariantBroken
+from runtime.genesis import GenesisError, GenesisPath, read_account, read_list, read_mapping
+from runtime.header import Digest, PreRuntime
+from runtime.pallet import Pallet, constant
 from runtime.storage import StorageValue
 from runtime.types import U64, AccountId, MaxLength
-from runtime.weights import Weight
+from runtime.weights import PICOSECONDS_PER_MICROSECOND, Weight
 
 AURA_ENGINE = b"aura"
+SLOT_BYTES = 8
 MAX_AUTHORITIES = 100
 
-_SLOT_BYTES = 8
+_ON_INITIALIZE_WEIGHT = Weight(15 * PICOSECONDS_PER_MICROSECOND)
+
+Authorities = Annotated[tuple[AccountId, ...], MaxLength(MAX_AUTHORITIES)]
 
 
 @dataclass(frozen=True)
 class AuraConfig:
-    slot_duration: U64
-    """Length of a slot, in milliseconds."""
+    """What a chain builder chooses about slots."""
+
+    slot_duration: U64 = constant(6_000, "Length of a slot, in milliseconds.")
+
+    def __post_init__(self) -> None:
+        """Refuse slots that cannot be halved into Timestamp.MinimumPeriod."""
+        if self.slot_duration < 2:
+            raise ValueError("slot_duration must be at least 2 milliseconds")
+
+
+def pre_runtime(digest: Digest, engine: bytes) -> bytes | None:
+    """Return what a consensus engine tells the runtime in the digest; raises InvalidBlock when it does so twice."""
+    found = [item.data for item in digest.logs if isinstance(item, PreRuntime) and item.engine == engine]
+    if len(found) > 1:
+        raise InvalidBlock(f"the digest holds {len(found)} pre-runtime items of engine {engine!r}")
+    return found[0] if found else None
 
 
 class Aura(Pallet):
@@ -37,8 +57,59 @@ class Aura(Pallet):
     Config = AuraConfig
     config: AuraConfig
 
-    authorities_ = StorageValue(
-        Annotated[tuple[AccountId, ...], MaxLength(MAX_AUTHORITIES)], default=(), name="Authorities",
-        docs="The keys that author blocks, in the order of their turns.",
+    authority_keys = StorageValue(
+        Authorities, default=(), name="Authorities", docs="The keys that author blocks, in order of their turns."
     )
     slot = StorageValue(U64, default=0, name="CurrentSlot", docs="The slot of the current block.")
+
+    def __init__(self, config: AuraConfig, *, system: System) -> None:
+        super().__init__(config)
+        self.system = system
+
+    def authorities(self) -> tuple[bytes, ...]:
+        """Return the accounts that author blocks, in the order of their turns."""
+        return self.authority_keys.get()
+
+    def author_of(self, slot: int) -> bytes:
+        """Return the account whose turn a slot is."""
+        authorities = self.authorities()
+        return authorities[slot % len(authorities)]
+
+    def current_slot(self) -> int:
+        """Return the slot of the current block; 0 before block 1."""
+        return self.slot.get()
+
+    def author(self) -> bytes:
+        """Return the author of the current block, to whom fees go."""
+        return self.author_of(self.current_slot())
+
+    def on_initialize(self, number: int) -> Weight:
+        """Read the slot from the digest; it must be later than the slot of the parent."""
+        item = pre_runtime(self.system.digest(), AURA_ENGINE)
+        if item is None:
+            raise InvalidBlock("the digest names no Aura slot")
+        if len(item) != SLOT_BYTES:
+            raise InvalidBlock(f"an Aura slot has {SLOT_BYTES} bytes, the digest has {len(item)}")
+        slot, parent_slot = int.from_bytes(item, "little"), self.slot.get()
+        if slot <= parent_slot:
+            raise InvalidBlock(f"slot {slot} does not follow the parent's slot {parent_slot}")
+        self.slot.put(slot)
+        return _ON_INITIALIZE_WEIGHT
+
+    def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
+        """Read `authorities`: a list of addresses, in the order of their turns."""
+        read_mapping(genesis, at, required=("authorities",))
+        where = at / "authorities"
+        listed = read_list(genesis["authorities"], where, maximum=MAX_AUTHORITIES)
+        accounts = tuple(read_account(entry, where / index) for index, entry in enumerate(listed))
+        if not accounts:
+            raise GenesisError(where, "at least one address")
+        if len(set(accounts)) != len(accounts):
+            raise GenesisError(where, "each address once")
+        self.authority_keys.put(accounts)
+
+    def try_state(self) -> None:
+        """There is an author for every slot, and no account has two turns."""
+        authorities = self.authorities()
+        if not authorities or len(set(authorities)) != len(authorities):
+            raise InvariantBroken("Aura.Authorities is empty or names an account twice")

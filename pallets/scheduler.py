@@ -1,8 +1,9 @@
 """The scheduler: calls that the chain makes itself, as root, in a block to come.
 
-An agenda per block holds the tasks in numbered places. A block runs what is due by priority (lower numbers first, then the
-order of places) while its weight lasts; what does not fit stays where it is and is the first thing of the next block.
-Every task runs in its own storage transaction and its event carries the result; a task that failed is not retried.
+An agenda per block holds the tasks in numbered places. A block runs what is due by priority (lower numbers first,
+then the order of places) while its weight lasts; what does not fit stays where it is and is the first thing of the
+next block. Every task runs in its own storage transaction and its event carries the result; a task that failed is not
+retried.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pallets.outcome import Outcome, outcome_of
+from pallets.nested import Outcome, outcome_of, weight_of
 from pallets.system import System
 from runtime.call import RuntimeCall
 from runtime.errors import ExhaustedError, InvariantBroken, ModuleError, PalletError, ensure
@@ -174,8 +175,8 @@ class Scheduler(Pallet):
     ) -> TaskAddress:
         """Schedule a call as root in block `at`, or in the next block with a free place; return where it stands.
 
-        `period` is (blocks between runs, runs in all). Raises ModuleError when the block is not in the future or the name is
-        taken, ExhaustedError when no block near `at` has a free place.
+        `period` is (blocks between runs, runs in all). Raises ModuleError when the block is not in the future or the
+        name is taken, ExhaustedError when no block near `at` has a free place.
         """
         ensure(at > self.system.block_number(), SchedulerError.TARGET_BLOCK_NUMBER_IN_PAST)
         ensure(name is None or not self.lookup.contains(name), SchedulerError.FAILED_TO_SCHEDULE)
@@ -289,7 +290,7 @@ class Scheduler(Pallet):
             task = self.agenda.get(when)[place]
             if task is None:  # cancelled by a task before it
                 continue
-            weight = _TASK_WEIGHT + self.runtime.dispatch_info(task.call).weight
+            weight = _TASK_WEIGHT + weight_of(self.runtime, task.call)
             if (weight + _AGENDA_WEIGHT).exceeds(meter.limit):
                 self._vacate(when, place)
                 self.deposit_event(PermanentlyOverweight((when, place), task.maybe_id))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pallets.address import MultiAddress, lookup
-from pallets.outcome import Outcome, outcome_of
+from pallets.nested import Outcome, class_of, outcome_of, weight_of
+from runtime.account import MultiAddress, lookup
 from runtime.call import RuntimeCall
 from runtime.errors import PalletError, ensure
 from runtime.events import Event
@@ -59,11 +59,11 @@ class SudoError(PalletError):
 
 
 def _weight(pallet: Sudo, call: RuntimeCall, **_: object) -> Weight:
-    return _OVERHEAD + pallet.runtime.dispatch_info(call).weight
+    return _OVERHEAD + weight_of(pallet.runtime, call)
 
 
 def _class(pallet: Sudo, call: RuntimeCall, **_: object) -> DispatchClass:
-    return pallet.runtime.dispatch_info(call).class_
+    return class_of(pallet.runtime, call)
 
 
 class Sudo(Pallet):
@@ -115,6 +115,9 @@ class Sudo(Pallet):
 
     def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
         """Read `key`: the address of the sudo account; a chain without it has no sudo."""
+        read_mapping(genesis, at, required=(), optional=("key",))
+        if "key" in genesis:
+            self.key.put(read_account(genesis["key"], at / "key"))
 
     def _ensure_key(self, origin: Origin) -> None:
         ensure(ensure_signed(origin) == self.key.get(), SudoError.REQUIRE_SUDO)

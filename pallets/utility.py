@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pallets.nested import class_of, weight_of
 from runtime.call import RuntimeCall
 from runtime.codec import codec_for
 from runtime.crypto import blake2_256
@@ -16,7 +17,6 @@ from runtime.weights import (
     NORMAL,
     OPERATIONAL,
     PICOSECONDS_PER_MICROSECOND,
-    ZERO_WEIGHT,
     DispatchClass,
     PostDispatchInfo,
     Weight,
@@ -78,12 +78,12 @@ class UtilityError(PalletError):
 
 
 def _batch_weight(pallet: Utility, calls: Calls) -> Weight:
-    return sum((pallet.runtime.dispatch_info(item).weight + _ITEM_WEIGHT for item in calls), _OVERHEAD)
+    return sum((weight_of(pallet.runtime, item) + _ITEM_WEIGHT for item in calls), _OVERHEAD)
 
 
 def _batch_class(pallet: Utility, calls: Calls) -> DispatchClass:
     """A batch is operational when every call in it is."""
-    classes = {pallet.runtime.dispatch_info(item).class_ for item in calls}
+    classes = {class_of(pallet.runtime, item) for item in calls}
     return OPERATIONAL if classes == {OPERATIONAL} else NORMAL
 
 

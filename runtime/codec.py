@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 import types
 import typing
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 from runtime.codec_scalars import (
     Codec,
@@ -42,7 +43,7 @@ class Codecs:
         self.outer: dict[str, Codec[Any]] = {}
 
     def codec_for(self, annotation: TypeForm[T]) -> Codec[T]:
-        """Return the codec of a type, compiled at the first call. Raises TypeError for an annotation SCALE cannot hold."""
+        """Return the codec of a type, compiled at the first call. TypeError for a type that SCALE cannot hold."""
         found = self._compiled.get(annotation)
         if found is None:
             found = self._compiled[annotation] = self._compile(annotation)
@@ -67,6 +68,9 @@ class Codecs:
             return self._compile_union(annotation)
         target = origin or annotation
         if isinstance(target, type):
+            if isinstance(target.__dict__.get("__scale_codec__"), Codec):
+                own: Codec[Any] = target.__dict__["__scale_codec__"]
+                return own
             if isinstance(target.__dict__.get("__scale_outer__"), str):
                 return self._outer_codec(target.__dict__["__scale_outer__"])
             if issubclass(target, enum.Enum):
@@ -124,16 +128,12 @@ class Codecs:
             item = self.codec_for(items[0])
             fixed = marker_of(markers, Fixed)
             if fixed is not None:
-                return self._compile_product(tuple, ((f"[{i}]", item) for i in range(fixed.length)), "array")
+                return tuple_codec("array", (item,) * fixed.length)
             bound = marker_of(markers, MaxLength)
             codec = sequence_codec(item, None if bound is None else bound.length)
             ordered = marker_of(markers, Ordered)
             return codec if ordered is None else ordered_codec(codec, ordered.mapping)
-        return self._compile_product(tuple, ((f"[{i}]", self.codec_for(item)) for i, item in enumerate(items)), "tuple")
-
-    def _compile_product(self, kind: Any, fields: Any, name: str) -> Codec[Any]:
-        del kind
-        return product_codec(name, tuple(fields), build=tuple, split=tuple)
+        return tuple_codec("tuple", tuple(self.codec_for(item) for item in items))
 
     def _compile_struct(self, annotation: Any) -> Codec[Any]:
         target = get_origin(annotation) or annotation
@@ -153,12 +153,12 @@ class Codecs:
     def _compile_variants(self, root: Any) -> Codec[Any]:
         table: dict[int, Codec[Any]] = {}
         writers: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {}
-        for index, variant in sorted(root.__scale_variants__.items()):
+        declared: dict[int, type] = root.__scale_variants__
+        for index, variant in sorted(declared.items()):
             if not dataclasses.is_dataclass(variant):
                 raise TypeError(f"{root.__name__}.{variant.__name__} must be a frozen dataclass")
-            codec = self._compile_struct(variant)
-            table[index] = codec
-            writers[variant] = (bytes([index]), codec.encode)
+            codec = table[index] = self._compile_struct(variant)
+            writers[declared[index]] = (bytes([index]), codec.encode)
         return tagged_codec(root.__name__, table, writers)
 
     def _compile_union(self, annotation: Any) -> Codec[Any]:
@@ -203,6 +203,18 @@ def unit_codec() -> Codec[Any]:
     return Codec("()", lambda value: b"", lambda data, offset: (None, offset), 0)
 
 
+def tuple_codec(name: str, items: tuple[Codec[Any], ...]) -> Codec[Any]:
+    """Return the codec of a tuple or an array: its items one after the other."""
+    fields = tuple((f"[{index}]", codec) for index, codec in enumerate(items))
+
+    def split(value: Any) -> Sequence[Any]:
+        if isinstance(value, tuple | list):
+            return value
+        raise CodecError(f"expected a tuple of {len(items)} items, got {type(value).__name__}")
+
+    return product_codec(name, fields, build=tuple, split=split)
+
+
 def product_codec(
     name: str,
     fields: tuple[tuple[str, Codec[Any]], ...],
@@ -222,7 +234,7 @@ def product_codec(
         done: list[bytes] = []
         try:
             for write, part in zip(writers, parts, strict=True):
-                done.append(write(part))  # noqa: PERF401 - the length tells which field failed
+                done.append(write(part))
         except CodecError as error:
             raise error.within(fields[len(done)][0]) from None
         return b"".join(done)
@@ -323,7 +335,7 @@ def sequence_codec(item: Codec[Any], limit: int | None) -> Codec[Any]:
         done = [write_compact(len(value))]
         try:
             for part in value:
-                done.append(item.encode(part))  # noqa: PERF401 - the length tells which item failed
+                done.append(item.encode(part))
         except CodecError as error:
             raise error.within(f"[{len(done) - 1}]") from None
         return b"".join(done)
@@ -348,7 +360,7 @@ def ordered_codec(sequence: Codec[Any], mapping: bool) -> Codec[Any]:
 
     def check(values: Any, offset: int | None) -> None:
         keys = [value[0] for value in values] if mapping else values
-        if any(not low < high for low, high in zip(keys, keys[1:], strict=False)):
+        if any(not low < high for low, high in itertools.pairwise(keys)):
             raise CodecError("keys must be in strictly ascending order", offset)
 
     def encode(value: Any) -> bytes:
@@ -368,8 +380,8 @@ _STATIC = Codecs()
 
 
 def codec_for(annotation: TypeForm[T]) -> Codec[T]:
-    """Return the codec of a type that does not depend on a runtime (one without `RuntimeCall` or `RuntimeEvent` inside)."""
+    """Return the codec of a type that depends on no runtime: one without `RuntimeCall` and `RuntimeEvent` inside."""
     return _STATIC.codec_for(annotation)
 
 
-__all__ = ["Codec", "CodecError", "Codecs", "Generic", "codec_for", "field_types", "marker_of"]
+__all__ = ["Codec", "CodecError", "Codecs", "codec_for", "field_types", "marker_of"]

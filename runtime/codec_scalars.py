@@ -13,8 +13,8 @@ T = TypeVar("T")
 class Codec(Generic[T]):
     """Encoder and decoder of one type.
 
-    `encode(value) -> bytes`; `read(data, offset) -> (value, end)` reads from the middle of `data`; `decode(data)` wants the
-    whole input used; `size_min` is the fewest bytes a value takes. All raise `CodecError`.
+    `encode(value) -> bytes`; `read(data, offset) -> (value, end)` reads from the middle of `data`; `decode(data)` wants
+    the whole input used; `size_min` is the fewest bytes a value takes. All raise `CodecError`.
     """
 
     __slots__ = ("encode", "name", "read", "size_min")

@@ -16,7 +16,9 @@ from runtime.call import DispatchResult, RuntimeCall
 from runtime.codec import Codec, Codecs
 from runtime.errors import DispatchError, OtherError, TransactionalFault
 from runtime.events import Event, EventRecord
+from runtime.extrinsic import ExtrinsicCodec, SignatureCache
 from runtime.header import HEADER_CODEC, Digest, Header
+from runtime.metadata import metadata_v14
 from runtime.origin import Origin
 from runtime.outer import call_codec, event_codec
 from runtime.pallet import CallSpec, Pallet
@@ -32,8 +34,11 @@ class SystemRole(Protocol):
     def initialize(self, number: int, parent_hash: bytes, digest: Digest) -> None:
         """Begin block `number`: clear the events of the block before and set the block's context."""
 
-    def finalize(self) -> None:
-        """End the block: forget what only lived during it."""
+    def note_initialized(self) -> None:
+        """Go from the initialization phase to extrinsic 0."""
+
+    def finalize(self) -> Digest:
+        """End the block: forget what only lived during it, return the digest with what the runtime added."""
 
     def deposit_event(self, event: Event) -> None:
         """Add an event in the current phase."""
@@ -43,6 +48,7 @@ class SystemRole(Protocol):
 
     def block_number(self) -> int:
         """Return the number of the current block."""
+        ...
 
     def block_hash(self, number: int) -> bytes | None:
         """Return the hash of a recent block, None when it is unknown or too old."""
@@ -124,6 +130,8 @@ class Runtime:
         self.codecs.outer["RuntimeEvent"] = self.event_codec
         self.event_records_codec: Codec[tuple[EventRecord, ...]] = self.codecs.codec_for(tuple[EventRecord, ...])
         self.header_codec: Codec[Header] = HEADER_CODEC
+        self.extrinsic_codec = ExtrinsicCodec(self.call_codec)
+        self.signatures = SignatureCache()
         for pallet in self.pallets:
             if pallet.Error is not None:
                 claim_errors(pallet)
@@ -185,8 +193,6 @@ class Runtime:
     @cached_property
     def metadata_v14(self) -> bytes:
         """The metadata that clients read, version 14, beginning with "meta"."""
-        from runtime.metadata import metadata_v14
-
         return metadata_v14(self)
 
 

@@ -66,7 +66,8 @@ def ss58_encode(account: bytes, prefix: int = SS58_PREFIX_GENERIC) -> str:
         head = bytes([prefix])
     else:
         head = bytes([((prefix & 0xFC) >> 2) | 0x40, (prefix >> 8) | ((prefix & 3) << 6)])
-    return base58.b58encode(head + account + _ss58_checksum(head + account)).decode()
+    encoded: bytes = base58.b58encode(head + account + _ss58_checksum(head + account))
+    return encoded.decode()
 
 
 def ss58_decode(address: str, prefix: int | None = None) -> bytes:

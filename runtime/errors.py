@@ -19,7 +19,7 @@ class RuntimeFault(Exception):
 
 
 class CodecError(RuntimeFault):
-    """Bytes or a value do not fit a SCALE type: `reason`, the path inside the type, and the byte offset when decoding."""
+    """Bytes or a value do not fit a SCALE type: `reason`, path inside the type, and when decoding the byte offset."""
 
     def __init__(self, reason: str, offset: int | None = None) -> None:
         super().__init__(reason)
@@ -102,6 +102,13 @@ class InvalidTransaction(RuntimeFault):
         return f"{self.text} ({self.detail})" if self.detail else self.text
 
 
+class MalformedTransaction(InvalidTransaction):
+    """The bytes are no extrinsic of this runtime; `detail` says where they stop being one."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Validity.CALL, detail)
+
+
 class PalletError(enum.Enum):
     """Base of a pallet's errors: members in declaration order, each with one sentence as its value."""
 
@@ -117,7 +124,9 @@ class TokenErrorKind(enum.Enum):
     """`sp_runtime::TokenError`."""
 
     FUNDS_UNAVAILABLE = "Funds are unavailable."
-    ONLY_PROVIDER = "Some part of the balance gives the only provider reference to the account and thus cannot be (re)moved."
+    ONLY_PROVIDER = (
+        "Some part of the balance gives the only provider reference to the account and thus cannot be (re)moved."
+    )
     BELOW_MINIMUM = "Account cannot exist with the funds that would be given."
     CANNOT_CREATE = "Account cannot be created."
     UNKNOWN_ASSET = "The asset in question is unknown."

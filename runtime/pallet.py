@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runtime.call import RuntimeCall
 from runtime.errors import PalletError
-from runtime.events import Event
+from runtime.events import Event as AnyEvent
+from runtime.genesis import GenesisPath, read_mapping
 from runtime.storage import StorageItem, storage_items
-from runtime.types import camel_case, docs_of
+from runtime.types import camel_case, default_path, docs_of
 from runtime.weights import NORMAL, ZERO_WEIGHT, DispatchClass, DispatchInfo, Pays, Weight
 
 if TYPE_CHECKING:
     from runtime.construct import Runtime
-    from runtime.genesis import GenesisPath
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -111,8 +111,10 @@ class Pallet:
     name: ClassVar[str]
     index: ClassVar[int]
     Config: ClassVar[type[Any] | None] = None
-    Event: ClassVar[type[Event] | None] = None
+    Event: ClassVar[type[AnyEvent] | None] = None
     Error: ClassVar[type[PalletError] | None] = None
+    crate: ClassVar[str] = ""
+    """First segment of the pallet's paths in the metadata, by default `pallet_` and the name of its module."""
 
     config: Any
     runtime: Runtime
@@ -130,7 +132,7 @@ class Pallet:
         for attribute, item in storage_items(type(self)).items():
             self.__dict__[attribute] = item.attach(self.name, runtime.codecs, runtime.host)
 
-    def deposit_event(self, event: Event) -> None:
+    def deposit_event(self, event: AnyEvent) -> None:
         """Add an event to the block."""
         self.runtime.system.deposit_event(event)
 
@@ -147,12 +149,15 @@ class Pallet:
 
     def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
         """Write the genesis state from this pallet's section of the chain file; raises GenesisError."""
-        from runtime.genesis import read_mapping
-
-        read_mapping(genesis, at, required=(), optional=())
+        read_mapping(genesis, at, required=())
 
     def try_state(self) -> None:
         """Check the pallet's invariants over the bound state; raises InvariantBroken. Tests and tools only."""
+
+    @classmethod
+    def crate_name(cls) -> str:
+        """Return the first segment of the pallet's paths in the metadata."""
+        return cls.crate or default_path(cls)[0]
 
     @classmethod
     def call_specs(cls) -> tuple[CallSpec, ...]:

@@ -1,6 +1,6 @@
 """Typed storage items of a pallet: a value, a map, a double map, with the keys that FRAME would give them.
 
-An item is declared on the pallet class; every pallet instance gets its own copy, which `attach` connects to the runtime.
+An item is declared on the pallet class; every pallet instance gets its own copy, which `attach` binds to the runtime.
 Key: twox128(pallet) ++ twox128(item) ++ hasher(encoded key) …
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from runtime import limits
 from runtime.codec import Codec, Codecs
@@ -18,7 +18,9 @@ from runtime.state import Overlay
 from runtime.types import camel_case
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, TypeForm
+    from typing import Self
+
+    from typing_extensions import TypeForm
 
 K = TypeVar("K")
 K1 = TypeVar("K1")
@@ -382,6 +384,5 @@ __all__ = [
     "StorageItem",
     "StorageMap",
     "StorageValue",
-    "get_args",
     "storage_items",
 ]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-import sha3
+from runtime.crypto import keccak256
 
 EMPTY_ROOT: Final = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
 HASH_BYTES: Final = 32
@@ -103,12 +103,6 @@ def root_of_list(items: Sequence[bytes]) -> bytes:
     """The root of the trie that maps rlp(index) to each item, as a block's extrinsics are committed to."""
     changes: dict[bytes, bytes | None] = {_encode_index(index): item for index, item in enumerate(items)}
     return update(_no_nodes, EMPTY_ROOT, changes).root
-
-
-def keccak256(data: bytes) -> bytes:
-    """The 32-byte Keccak-256 digest (the padding of Ethereum, not of SHA-3)."""
-    digest: bytes = sha3.keccak_256(data).digest()
-    return digest
 
 
 class _Batch:

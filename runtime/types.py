@@ -55,7 +55,7 @@ class MaxLength:
 
 @dataclass(frozen=True)
 class Ordered:
-    """Marks `tuple[T, ...]` as a strictly ascending BTreeSet, `tuple[tuple[K, V], ...]` as a BTreeMap when `mapping`."""
+    """Marks `tuple[T, ...]` as a strictly ascending BTreeSet, or `tuple[tuple[K, V], ...]` as a BTreeMap."""
 
     mapping: bool = False
 
@@ -99,7 +99,7 @@ def type_path(path: str) -> tuple[str, ...]:
 
 
 class Variant:
-    """Base of enums with fields: `class X(Variant)` is the enum, its direct subclasses (frozen dataclasses) the variants.
+    """Base of enums with fields: `class X(Variant)` is the enum, its subclasses (frozen dataclasses) are the variants.
 
     `index` is the SCALE index, by default one more than that of the variant declared before. `unnamed=True` hides the
     field names in the metadata, as a Rust tuple variant does. `abstract=True` makes a class whose subclasses are enums.
@@ -159,6 +159,14 @@ def camel_case(name: str) -> str:
     if name.isupper() or "_" in name or name.islower():
         return "".join(part[:1].upper() + part[1:].lower() for part in scale_name(name).split("_"))
     return name
+
+
+def default_path(cls: type) -> tuple[str, ...]:
+    """Return the metadata path of a class by its module: `pallets.balances.types.X` is `pallet_balances::types::X`."""
+    package, *modules = cls.__module__.split(".")
+    if package == "pallets" and modules:
+        return (f"pallet_{modules[0]}", *modules[1:], cls.__name__)
+    return ("datdot_runtime", *modules, cls.__name__)
 
 
 def docs_of(thing: object) -> tuple[str, ...]:

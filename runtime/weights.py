@@ -166,7 +166,7 @@ def default_block_weights(
     normal_percent: int = 75,
     base_extrinsic: Weight = BASE_EXTRINSIC_WEIGHT,
 ) -> BlockWeights:
-    """Return FRAME's usual limits: normal calls use `normal_percent` of the block, the rest is the operational reserve."""
+    """Return FRAME's usual limits: normal calls use `normal_percent` of a block, operational ones reserve the rest."""
     maximum = Weight(max_ref_time, U64_MAX)
     normal = Weight(max_ref_time * normal_percent // 100, U64_MAX)
     reserve = Weight(max_ref_time - normal.ref_time, U64_MAX)

@@ -8,29 +8,22 @@ from pathlib import Path
 from hypercore import crypto, merkle
 from hypercore.crypto import KeyPair
 from hypercore.errors import (
-    BlockNotAvailable,
-    CoreClosed,
     InvalidSignature,
     LocalProtocolError,
     ReadOnly,
-    StoreCorrupt,
     StoreMissing,
 )
+from hypercore.io.core_state import CoreState
 from hypercore.io.events import Appended, Applied, BlockSource, Cleared, CoreEvent, Downloaded, Truncated
 from hypercore.io.files import Directory, DiskDirectory, MemoryDirectory
 from hypercore.io.journal import Change, StoredBlock, StoredHead
 from hypercore.io.store import Durability, Identity, Store
-from hypercore.manifest import Manifest, Verifier, verifier_for
-from hypercore.merkle import Node
+from hypercore.manifest import Manifest, verifier_for
 from hypercore.proof import (
-    HeadProof,
     Proof,
     ProofRequest,
-    SignedHead,
-    TreeView,
     VerifiedBatch,
     create_proof,
-    encode_head_proof,
     missing_nodes,
     verify_proof,
 )
@@ -39,22 +32,16 @@ MAXIMUM_BLOCK_BYTES = 15 * 1024 * 1024
 MAXIMUM_BATCH_BLOCKS = 262_144
 
 
-class Core:
+class Core(CoreState):
     """One hypercore in a directory or in memory; writable when the signing key is here.
 
     Methods are synchronous. After `close` every method that reads or writes raises `CoreClosed`.
     """
 
     def __init__(self, store: Store, key_pair: KeyPair | None, block_source: BlockSource | None) -> None:
-        self._store = store
-        self._verifier: Verifier | None = None
+        super().__init__(store, block_source)
         self._key_pair = key_pair
-        self._source = block_source
         self._listeners: list[Callable[[CoreEvent], None]] = []
-        self._closed = False
-        self._roots: tuple[Node, ...] = ()
-        self._contiguous = 0
-        self._load()
 
     @classmethod
     def create(
@@ -115,73 +102,9 @@ class Core:
             raise
 
     @property
-    def key(self) -> bytes:
-        """32 bytes that identify the core and let it be read."""
-        return self._store.identity.key
-
-    @property
-    def discovery_key(self) -> bytes:
-        """32 bytes that find the core without giving its key away."""
-        return crypto.discovery_key(self.key)
-
-    @property
-    def public_id(self) -> str:
-        """The key in z-base-32."""
-        return crypto.z32_encode(self.key)
-
-    @property
-    def manifest(self) -> Manifest | None:
-        """Who may sign; None while unknown, and for compatible cores, whose key is the public key."""
-        return self._store.identity.manifest
-
-    @property
-    def length(self) -> int:
-        """Number of blocks in the log, here or not."""
-        return self._store.head.length
-
-    @property
-    def byte_length(self) -> int:
-        """Bytes of all blocks in the log."""
-        return merkle.byte_length(self._roots)
-
-    @property
-    def fork(self) -> int:
-        """How often the author went back (0 at first)."""
-        return self._store.head.fork
-
-    @property
-    def signature(self) -> bytes:
-        """The author's signature of the present head; empty while the core is empty and was never signed."""
-        return self._store.head.signature
-
-    @property
-    def contiguous_length(self) -> int:
-        """Blocks from the start that are all here."""
-        return self._contiguous
-
-    @property
     def writable(self) -> bool:
         """True when the signing key is here."""
         return self._key_pair is not None
-
-    @property
-    def closed(self) -> bool:
-        """True after `close`."""
-        return self._closed
-
-    @property
-    def recovered(self) -> str | None:
-        """What was lost in a crash before this opening, in one sentence; None when nothing was."""
-        return self._store.recovered
-
-    def roots(self, length: int | None = None) -> tuple[Node, ...]:
-        """The full roots of the tree, or of its first `length` blocks."""
-        self._check_open()
-        return self._roots if length is None else merkle.read_roots(self._read_node, self._checked_length(length))
-
-    def tree_hash(self, length: int | None = None) -> bytes:
-        """The hash that a signature covers, of the whole log or of its first `length` blocks."""
-        return merkle.tree_hash(self.roots(length))
 
     def append(self, blocks: bytes | Sequence[bytes]) -> int:
         """Add one block, or several as one atomic change; returns the new length.
@@ -213,35 +136,6 @@ class Core:
         self._update_contiguous(start)
         self._emit(Appended(end))
         return end
-
-    def has(self, index: int) -> bool:
-        """True when the block is here."""
-        return self._store.bitfield.get(index)
-
-    def has_range(self, start: int, end: int) -> bool:
-        """True when all blocks from `start` to `end - 1` are here."""
-        return self._store.bitfield.all_set(start, end)
-
-    def get(self, index: int) -> bytes:
-        """A block that is here, checked against its hash.
-
-        Raises `BlockNotAvailable` when it is not here and `StoreCorrupt` when the stored bytes were damaged.
-        """
-        self._check_open()
-        if not self.has(index):
-            raise BlockNotAvailable(f"block {index} is not stored")
-        leaf = merkle.require(self._read_node, 2 * index)
-        if self._source is not None and self._source.has(index):
-            value = self._source.read(index)
-            if value is None:
-                raise BlockNotAvailable(f"the source of block {index} did not deliver it")
-        else:
-            value = self._store.read_data(merkle.byte_offset(self._read_node, self.length, leaf.index), leaf.size)
-        if crypto.leaf_hash(value) == leaf.hash:
-            return value
-        if self._source is not None:
-            raise BlockNotAvailable(f"block {index} is neither in its source nor in the store")
-        raise StoreCorrupt(f"the stored bytes of block {index} do not have its hash")
 
     def truncate(self, length: int, fork: int | None = None) -> None:
         """Go back to the first `length` blocks and begin a new fork (the next number unless given).
@@ -276,27 +170,16 @@ class Core:
         self._emit(Cleared(start, end))
         return freed
 
-    def words(self, start: int, count: int) -> list[int]:
-        """Which blocks are here, as 32-bit words from block `start` (a multiple of 32) on."""
-        return self._store.bitfield.words(start, count)
-
-    def first_missing(self, start: int = 0) -> int:
-        """The first block from `start` on that is not here; may be `length` or above."""
-        return self._store.bitfield.first_unset(start)
-
-    def view(self) -> TreeView:
-        """The core as proofs see it."""
-        self._check_open()
-        head = self._store.head
-        return TreeView(self.key, head.fork, self._roots, head.signature, self.manifest, self._read_node, self.get)
-
     def proof(self, request: ProofRequest) -> Proof:
         """Answer a peer; raises `InvalidRequest`, `BlockNotAvailable` or `StaleProof`."""
         return create_proof(self.view(), request)
 
     def missing_nodes(self, index: int) -> int:
-        """How many levels a proof of block `index` must climb; 0 also when an upgrade is needed first."""
-        return missing_nodes(self._read_node, self.length, 2 * index)
+        """How many levels a proof of tree node `index` (2i for block i) must climb to reach a stored node.
+
+        0 also when it lies beyond the length, and an upgrade is needed first.
+        """
+        return missing_nodes(self._read_node, self.length, index)
 
     def apply(self, proof: Proof, *, keep_block: bool = True) -> Applied:
         """Verify an answer of a peer and store it in one atomic change.
@@ -344,18 +227,6 @@ class Core:
             self._emit(Downloaded(index))
         return Applied((self.length, self.fork) != (old_length, old_fork), index)
 
-    def signed_head(self) -> SignedHead:
-        """The present head as a chain stores it."""
-        return SignedHead(self.length, self.fork, self.tree_hash(), self.byte_length)
-
-    def head_proof(self) -> bytes:
-        """The present head as its author publishes it on a chain; raises `LocalProtocolError` while it is empty."""
-        self._check_open()
-        if self.length == 0:
-            raise LocalProtocolError("an empty core has no head to prove")
-        manifest = self.manifest.encode() if self.manifest else None
-        return encode_head_proof(HeadProof(manifest, self.fork, self.length, self._roots, self.signature))
-
     def subscribe(self, listener: Callable[[CoreEvent], None]) -> Callable[[], None]:
         """Call `listener` after each change, from within the changing call; returns what ends the subscription."""
         self._listeners.append(listener)
@@ -373,45 +244,11 @@ class Core:
             self._listeners.clear()
             self._store.close()
 
-    def abandon(self) -> None:
-        """Release the store as a killed process would; for tests of recovery."""
-        self._closed = True
-        self._store.abandon()
-
-    def _load(self) -> None:
-        head = self._store.head
-        try:
-            self._roots = merkle.read_roots(self._read_node, head.length)
-        except BlockNotAvailable as error:
-            raise StoreCorrupt(f"the tree lost a root of the head: {error}") from None
-        self._contiguous = self._store.bitfield.first_unset()
-        if head.length and not self._head_is_signed():
-            raise StoreCorrupt("the stored tree does not match its signature")
-
-    def _head_is_signed(self) -> bool:
-        several_signers = self.manifest is not None and len(self.manifest.signers) > 1
-        if several_signers and len(self.signature) == crypto.SIGNATURE_SIZE:
-            return True  # one signer's own part: the quorum's signature is put together elsewhere
-        return self._verifier_now().verify(self._roots, self.fork, self.signature)
-
-    def _read_node(self, index: int) -> Node | None:
-        return self._store.read_node(index)
-
-    def _verifier_now(self) -> Verifier:
-        if self._verifier is None:
-            self._verifier = verifier_for(self.key, self.manifest)
-        return self._verifier
-
     def _signing_key(self) -> KeyPair:
         self._check_open()
         if self._key_pair is None:
             raise ReadOnly("this copy of the core has no signing key")
         return self._key_pair
-
-    def _checked_length(self, length: int) -> int:
-        if not 0 <= length <= self.length:
-            raise LocalProtocolError(f"length {length} is outside a log of {self.length} blocks")
-        return length
 
     def _data_range(self, start: int, end: int) -> tuple[int, int]:
         first = merkle.byte_offset(self._read_node, self.length, 2 * start)
@@ -426,9 +263,6 @@ class Core:
         for listener in tuple(self._listeners):
             listener(event)
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise CoreClosed("the core is closed")
 
 
 def _directory(path: Path | None) -> Directory:

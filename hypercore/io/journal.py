@@ -1,8 +1,9 @@
 """The journal of a store: every change as one checksummed record, in two files that take turns.
 
 A file starts with a checkpoint record, the full head at the moment it was begun; the records behind it are the changes
-since. To start over, the *other* file is written from the beginning and takes effect when its checkpoint is on the medium.
-A record that a crash cut short, or whose checksum is wrong, ends the journal: it and what follows never happened.
+since. To start over, the *other* file is written from the beginning and takes effect when its checkpoint is on the
+medium. A record that a crash cut short, or whose checksum is wrong, ends the journal: it and what follows never
+happened.
 """
 
 import struct

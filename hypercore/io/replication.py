@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
 from hypercore.crypto import KeyPair
 from hypercore.errors import HypercoreError
 from hypercore.io.core import Core
+from hypercore.io.events import Appended, Cleared, CoreEvent, Downloaded, Truncated
 from hypercore.io.session import Session, new_key_pair
 from hypercore.replicate import Replicator
 
@@ -59,6 +61,7 @@ class Replication:
         self._on_session_end = on_session_end
         self._max_connections = max_connections
         self._replicators: dict[bytes, Replicator] = {}
+        self._unsubscribe: dict[bytes, Callable[[], None]] = {}
 
     def add(self, core: Core) -> Replicator:
         """Replicates `core` with every peer, present and future. Adding it again asks peers again that had refused."""
@@ -73,7 +76,7 @@ class Replication:
         if replicator is not None:
             for session in self.sessions:
                 session.stop_replicating(replicator)
-            replicator.close()
+            self._unsubscribe.pop(core.discovery_key)()
 
     def attach(self, stream: trio.abc.Stream, *, is_initiator: bool) -> Session:
         """Replicates over any byte stream; exactly one of its two ends is the initiator."""
@@ -116,7 +119,7 @@ class Replication:
     async def download(
         self, core: Core, start: int = 0, end: int | None = None, *, timeout_seconds: float | None = None
     ) -> None:
-        """Fetches the blocks [start, end) (`end` None: the log's present length) from all peers; returns when all are here."""
+        """Fetches the blocks [start, end) from all peers; `end` None is the log's present end."""
         stop = core.length if end is None else end
         position = start
 
@@ -178,6 +181,7 @@ class Replication:
         replicator = self._replicators.get(core.discovery_key)
         if replicator is None:
             replicator = self._replicators[core.discovery_key] = Replicator(core)
+            self._unsubscribe[core.discovery_key] = core.subscribe(partial(_forward, replicator))
         return replicator
 
     def _lookup(self, discovery_key: bytes) -> Replicator | None:
@@ -196,7 +200,7 @@ class Replication:
     async def _run(self, session: Session) -> None:
         try:
             await session.run()
-        except HypercoreError:
+        except (HypercoreError, OSError):
             pass  # kept as session.error: one bad peer must not end the others
         finally:
             self.sessions.remove(session)
@@ -209,6 +213,18 @@ class Replication:
             await trio.sleep(TICK_SECONDS)
             for replicator in list(self._replicators.values()):
                 replicator.tick(trio.current_time())
+
+
+def _forward(replicator: Replicator, event: CoreEvent) -> None:
+    match event:
+        case Downloaded(index=index):
+            replicator.block_arrived(index)
+        case Appended():
+            replicator.core_changed()
+        case Truncated(length=length):
+            replicator.truncated(length)
+        case Cleared(start=start, end=end):
+            replicator.blocks_cleared(start, end)
 
 
 async def _wait_then_cancel(event: trio.Event, scope: trio.CancelScope) -> None:

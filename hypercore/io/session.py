@@ -1,13 +1,13 @@
 """One encrypted link over a trio stream, carrying the channels of many cores.
 
-A reader task turns bytes into messages, a writer task asks every channel for what it has to say whenever the link has room:
-answers are made only then, so at most SEND_BYTES of them (and one block) are in memory for a peer that reads slowly.
+A reader task turns bytes into messages; a writer task asks every channel for what it has to say whenever the link has
+room. Answers are made only then, so at most SEND_BYTES (and one block) a channel are in memory for a slow peer.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -36,8 +36,9 @@ def new_key_pair() -> KeyPair:
 class Session:
     """One link to one peer. `run` drives it until either side ends it.
 
-    `key_pair` is our identity towards the peer (a fresh one by default). `lookup(discovery_key)` says which core to serve
-    when the peer asks for one that was not passed to `replicate`; None refuses.
+    `key_pair` is our identity towards the peer (a fresh one by default). `lookup(discovery_key)` says which core to
+    serve when the peer asks for one that was not passed to `replicate`; None refuses. `error` says why the link ended,
+    None for an ordinary end.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Session:
         lookup: Lookup | None = None,
     ) -> None:
         self.is_initiator = is_initiator
-        self.error: HypercoreError | None = None
+        self.error: HypercoreError | OSError | None = None
         self.established = trio.Event()
         self.ended = trio.Event()
         self._stream = stream
@@ -78,7 +79,7 @@ class Session:
     def replicate(self, replicator: Replicator) -> None:
         """Offers a core to the peer and asks it for the same; may be called again after the peer refused."""
         self._replicators[replicator.core.discovery_key] = replicator
-        if self._secret.established:
+        if self._secret.established and not self.ended.is_set():
             self._open(replicator)
 
     def stop_replicating(self, replicator: Replicator) -> None:
@@ -104,13 +105,13 @@ class Session:
         if self.error is not None:
             raise self.error
 
-    async def _guard(self, task: Callable[[], object], scope: trio.CancelScope) -> None:
+    async def _guard(self, task: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
         """Runs a task; its end ends the link, except for the handshake watch."""
         try:
-            await task()  # type: ignore[misc]
+            await task()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
-        except HypercoreError as problem:
+        except (HypercoreError, OSError) as problem:
             self.error = self.error or problem
         else:
             if task == self._watch_handshake:

@@ -7,9 +7,9 @@
     identity               key and manifest; `secret`: the signing seed, readable by its owner only
 
 A change goes to the journal first (with small blocks inside, large ones in `data` before it). Tree and bitfield changes
-are held in memory, bounded by the journal's size, until a checkpoint writes them out and starts the journal over. Opening
-replays the journal. With durability "fsync" a synced change survives a power cut; with "process" it survives a killed
-process, and a power cut loses at most what the operating system had not written, never consistency.
+are held in memory, bounded by the journal's size, until a checkpoint writes them out and starts the journal over.
+Opening replays the journal. With durability "fsync" a synced change survives a power cut; with "process" it survives a
+killed process, and a power cut loses at most what the operating system had not written, never consistency.
 """
 
 import logging
@@ -209,18 +209,14 @@ class Store:
             self.head = change.head
 
     def _cut_tree_file(self) -> None:
-        """Remove nodes that reach beyond the shortest length since the last checkpoint."""
-        end = 2 * self._tree_file_length
-        last = max(0, end - 1)
-        if self._tree.size() > _NODE_BYTES * last:
-            self._tree.truncate(_NODE_BYTES * last)
-        index = end - 2
-        while index >= 0:
-            if index < last and flat_tree.right_span(index) >= end:
-                self._tree.write(_NODE_BYTES * index, bytes(_NODE_BYTES))
-            if flat_tree.left_span(index) == 0:
-                break
-            index = flat_tree.parent(index)
+        """Remove nodes beyond the shortest length since the last checkpoint.
+
+        A node further left that reaches beyond it may stay: it counts again only once the log has grown over it, and
+        that growth computes it anew.
+        """
+        size = _NODE_BYTES * max(0, 2 * self._tree_file_length - 1)
+        if self._tree.size() > size:
+            self._tree.truncate(size)
 
     def _recover(self) -> None:
         self.head, records = self._journal.recover()

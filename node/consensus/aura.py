@@ -110,7 +110,7 @@ def slot_of(header: Header) -> int:
     found = [item.data for item in header.digest if isinstance(item, PreRuntime) and item.engine == AURA_ENGINE]
     if len(found) != 1 or len(found[0]) != SLOT_BYTES:
         raise BadDigest(
-            f"block {header.number} names {len(found)} slots in its digest instead of one of {SLOT_BYTES} bytes"
+            f"block {header.number} has {len(found)} slots in its digest instead of one of {SLOT_BYTES} bytes"
         )
     return int.from_bytes(found[0], "little")
 
@@ -128,9 +128,7 @@ def check_header(
     if slot > current_slot + MAX_SLOTS_AHEAD:
         raise SlotInFuture(f"block {header.number} is of slot {slot}, but now is slot {current_slot}")
     if parent.number > 0 and slot <= slot_of(parent):
-        raise BadPlace(
-            f"block {header.number} is of slot {slot}, which is not after slot {slot_of(parent)} of its parent"
-        )
+        raise BadPlace(f"block {header.number} has slot {slot}, which is not after its parent's slot {slot_of(parent)}")
     seals = [item for item in header.digest if isinstance(item, Seal)]
     seal = header.digest[-1]
     if len(seals) != 1 or not isinstance(seal, Seal) or seal.engine != AURA_ENGINE or len(seal.data) != SEAL_BYTES:
@@ -163,7 +161,7 @@ class EquivocationWatch:
             return None
         if len(headers) >= MAX_HEADERS_PER_SLOT:
             raise TooManyEquivocations(
-                f"authority 0x{authored.author.hex()} sealed more than {MAX_HEADERS_PER_SLOT} blocks for slot {authored.slot}"
+                f"author 0x{authored.author.hex()} sealed over {MAX_HEADERS_PER_SLOT} blocks in slot {authored.slot}"
             )
         headers.append(header)
         if len(headers) == 1:

@@ -7,6 +7,8 @@ from typing import Literal
 import sr25519
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
+from pallets.randomness.onion import onion_seed
+
 Scheme = Literal["sr25519", "ed25519"]
 SCHEMES: tuple[Scheme, ...] = ("sr25519", "ed25519")
 
@@ -44,6 +46,11 @@ class Keypair:
             return bytes(sr25519.sign((self.public_key, self.secret), message))
         _, expanded = crypto_sign_seed_keypair(self.secret)
         return bytes(crypto_sign(message, expanded)[:64])
+
+    @property
+    def onion_seed(self) -> bytes:
+        """The 32-byte seed of the hash onions that an authority with this sr25519 key reveals."""
+        return onion_seed(self.secret)
 
     def derived_seed(self, purpose: str) -> bytes:
         """A 32-byte seed for another key of the same user, such as its noise key ("noise"), bound to the purpose.

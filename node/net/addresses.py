@@ -50,7 +50,7 @@ class AddressRecord:
         hypercore: tuple[str, int] | None = None,
         serves_chain: bool = False,
     ) -> AddressRecord:
-        """Sign a record with the ed25519 `seed` of the service. `sequence` must grow, e.g. Unix time in milliseconds."""
+        """Sign a record with the ed25519 `seed` of the service. `sequence` must grow, as Unix time in ms does."""
         key = SigningKey(seed)
         host, port = hypercore or ("", 0)
         record = cls(bytes(key.verify_key), tuple(addresses), host, port, serves_chain, sequence, _UNSIGNED)

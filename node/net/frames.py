@@ -22,6 +22,13 @@ class FrameTooLarge(Exception):
     """A frame is longer than both sides agreed on; nothing of it was buffered."""
 
 
+def root_cause(error: BaseException) -> str:
+    """Return the text of the first cause of an error; the library wraps its errors several times, without text."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__
+
+
 class FrameStream:
     """A libp2p stream cut into frames of at most `max_frame_bytes`.
 
@@ -56,7 +63,7 @@ class FrameStream:
             try:
                 await self._stream.write(b"".join(parts))
             except Exception as error:
-                raise PeerGone(f"could not send to {self.peer_id}: {error or type(error).__name__}") from error
+                raise PeerGone(f"could not send to {self.peer_id}: {root_cause(error)}") from error
             self._torn = False
 
     async def receive(self) -> bytes:
@@ -79,7 +86,7 @@ class FrameStream:
             try:
                 piece = await self._stream.read(limits.READ_SLICE_BYTES)
             except Exception as error:
-                raise PeerGone(f"{self.peer_id} ended the stream: {error or type(error).__name__}") from error
+                raise PeerGone(f"{self.peer_id} ended the stream: {root_cause(error)}") from error
             if not piece:
                 raise PeerGone(f"{self.peer_id} ended the stream")
             self._unread += piece
@@ -94,7 +101,8 @@ class FrameStream:
 
     async def _end(self, how: Any) -> None:
         self._torn = True
-        with trio.move_on_after(limits.CLOSE_TIMEOUT_SECONDS, shield=True):
+        with trio.move_on_after(limits.CLOSE_TIMEOUT_SECONDS) as scope:
+            scope.shield = True
             try:
                 await how()
             except Exception:  # a stream that is already gone is closed enough

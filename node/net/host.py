@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from node import limits
-from node.net.frames import FrameStream, FrameTooLarge, PeerGone
+from node.net.frames import FrameStream, FrameTooLarge, PeerGone, root_cause
 from node.net.identity import InvalidPeerId, noise_key_of, peer_id_of
 
 __all__ = [
@@ -45,7 +45,7 @@ class DialFailed(Exception):
 
 
 class Host:
-    """One libp2p identity on one TCP port. Made by `Host.start`; all methods belong to the trio task tree it runs in."""
+    """One libp2p identity on one TCP port. Made by `Host.start`."""
 
     def __init__(self, seed: bytes, listen: tuple[str, int]) -> None:
         from multiaddr import Multiaddr
@@ -78,7 +78,12 @@ class Host:
             try:
                 yield host
             finally:
-                await host._disconnect_all()
+                await host._close()
+
+    @property
+    def library_host(self) -> Any:
+        """The py-libp2p host underneath, for `node.net.mesh` only."""
+        return self._host
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -136,7 +141,7 @@ class Host:
             with trio.fail_after(limits.DIAL_TIMEOUT_SECONDS):
                 await self._host.connect(info)
         except (Exception, trio.TooSlowError) as error:
-            raise DialFailed(f"cannot reach {address}: {_root_cause(error)}") from error
+            raise DialFailed(f"cannot reach {address}: {root_cause(error)}") from error
         return peer_id
 
     async def open_stream(
@@ -151,7 +156,7 @@ class Host:
             with trio.fail_after(limits.OPEN_STREAM_TIMEOUT_SECONDS):
                 stream = await self._host.new_stream(_peer_object(peer_id), [TProtocol(protocol)])
         except (Exception, trio.TooSlowError) as error:
-            raise PeerGone(f"{peer_id} does not open {protocol}: {_root_cause(error)}") from error
+            raise PeerGone(f"{peer_id} does not open {protocol}: {root_cause(error)}") from error
         return FrameStream(stream, peer_id, max_frame_bytes)
 
     def handle(self, protocol: str, handler: Handler, *, max_frame_bytes: int = limits.MAX_FRAME_BYTES) -> None:
@@ -171,16 +176,17 @@ class Host:
             try:
                 async with stream:
                     await handler(stream, peer_id)
-            except (PeerGone, FrameTooLarge) as error:
-                log.debug("%s with %s ended: %s", protocol, peer_id, error)
-            except Exception:
+            except* (PeerGone, FrameTooLarge) as group:
+                log.debug("%s with %s ended: %s", protocol, peer_id, group.exceptions)
+            except* Exception:
                 log.exception("handler of %s failed", protocol)
 
         self._host.set_stream_handler(TProtocol(protocol), serve)
 
     async def disconnect(self, peer_id: str) -> None:
         """Close every connection to `peer_id`. Never raises."""
-        with trio.move_on_after(limits.CLOSE_TIMEOUT_SECONDS, shield=True):
+        with trio.move_on_after(limits.CLOSE_TIMEOUT_SECONDS) as scope:
+            scope.shield = True
             try:
                 await self._host.disconnect(_peer_object(peer_id))
             except Exception as error:
@@ -195,12 +201,15 @@ class Host:
         """Let a banned peer come back."""
         self._banned.discard(peer_id)
 
-    async def _disconnect_all(self) -> None:
-        # All at once: the library closes one after the other and pauses after each.
-        with trio.move_on_after(limits.CLOSE_TIMEOUT_SECONDS, shield=True):
+    async def _close(self) -> None:
+        # Peers all at once: the library closes one after the other and pauses after each. Then the listener, which it
+        # leaves open when its task is cancelled.
+        with trio.move_on_after(limits.CLOSE_TIMEOUT_SECONDS) as scope:
+            scope.shield = True
             async with trio.open_nursery() as nursery:
                 for peer_id in self.connected_peers:
                     nursery.start_soon(self.disconnect, peer_id)
+            await self._host.close()
 
 
 class _Notifee:
@@ -235,14 +244,12 @@ class _Notifee:
 def _check_port_is_free(listen: tuple[str, int]) -> None:
     # The library listens with SO_REUSEPORT and would silently share a port with another node.
     name, port = listen
-    if port == 0:
-        return
     with socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((name, port))
-        except OSError as error:
-            raise ListenFailed(f"cannot listen on {name}:{port}: {error.strerror}") from error
+        except (OSError, OverflowError) as error:
+            raise ListenFailed(f"cannot listen on {name}:{port}: {error}") from error
 
 
 def _peer_object(peer_id: str) -> Any:
@@ -250,8 +257,3 @@ def _peer_object(peer_id: str) -> Any:
 
     return ID.from_base58(peer_id)
 
-
-def _root_cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error) or type(error).__name__

@@ -20,7 +20,7 @@ def peer_id_of(noise_key: bytes) -> str:
     """Return the peer id (base58 text) of a 32-byte ed25519 public key. Raises InvalidPeerId for another length."""
     if len(noise_key) != NOISE_KEY_BYTES:
         raise InvalidPeerId(f"a noise key has {NOISE_KEY_BYTES} bytes, not {len(noise_key)}")
-    return base58.b58encode(_ED25519_MULTIHASH_PREFIX + noise_key).decode()
+    return str(base58.b58encode(_ED25519_MULTIHASH_PREFIX + noise_key), "ascii")
 
 
 def noise_key_of(peer_id: str) -> bytes:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 SIGNED_RECORD_LIFETIME_SECONDS = 30.0
 PUBSUB_QUEUE_LENGTH = 512
 NOISE_PAYLOAD_BYTES = 65_535 - 16  # one Yamux frame fits one Noise message
-_QUIET_LOGGERS = ("libp2p", "multiaddr", "zeroconf")
+_QUIET_LOGGERS = ("libp2p", "libp2p.network.auto_connector", "multiaddr", "zeroconf")
 _applied = False
 
 
@@ -67,10 +67,16 @@ def build_host(seed: bytes, listen: Sequence[Any]) -> Any:
         retry_config=RetryConfig(max_retries=0),  # redialling is node.net.peers' work
     )
     swarm.set_resource_manager(None)
+    # It would dial every peer that it ever heard of, whatever the watermarks say.
+    swarm.auto_connector.maybe_connect = _do_not_connect
     host = BasicHost(network=swarm, disable_identify_address_discovery=True)
     # Identify would cost a stream in each direction per connection and run outside the nursery; nothing here reads it.
     host._schedule_identify = _do_not_identify
     return host
+
+
+async def _do_not_connect() -> None:
+    """Stand in for the library's automatic dialling."""
 
 
 def _do_not_identify(peer_id: Any, *, reason: str) -> None:

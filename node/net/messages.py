@@ -21,7 +21,8 @@ from node.net.cbor import (
 HASH_BYTES: Final = 32
 BLOCK_NUMBER_BITS: Final = 32
 
-CONTROL_PROTOCOL: Final = "/datdot/control/1"  # the same on every chain, so that a stranger can be told why it is refused
+# The same on every chain, so that a stranger can be told why it is refused.
+CONTROL_PROTOCOL: Final = "/datdot/control/1"
 
 
 def chain_protocol(genesis_hash: bytes, name: str) -> str:

@@ -37,6 +37,7 @@ class Session:
     best_number: int
     best_hash: bytes
     cancel_scope: trio.CancelScope = field(default_factory=trio.CancelScope, repr=False)
+    over: trio.Event = field(default_factory=trio.Event, repr=False)
 
 
 class PingMonitor:
@@ -82,6 +83,7 @@ class Sessions:
         self._offend = offend
         self._is_permanent = is_permanent
         self._ready: dict[str, trio.Event] = {}
+        self._newest: dict[str, FrameStream] = {}  # the control stream that speaks for a peer
         self.peer_tasks: list[PeerTask] = []
         self.on_began: Callable[[Session], None] = lambda session: None
         self.on_ended: Callable[[Session], None] = lambda session: None
@@ -129,6 +131,7 @@ class Sessions:
 
     async def _run(self, stream: FrameStream, peer_id: str, *, opener: bool) -> None:
         reason = "the handshake took too long"
+        self._newest[peer_id] = stream
         try:
             theirs: Handshake | None = None
             with trio.move_on_after(limits.HANDSHAKE_TIMEOUT_SECONDS):
@@ -144,7 +147,9 @@ class Sessions:
             reason = str(error)
             self._offend(peer_id, Offence.BadHandshake, reason)
         log.info("session with %s is over: %s", peer_id, reason)
-        await self._host.disconnect(peer_id)
+        if self._newest.get(peer_id) is stream:
+            del self._newest[peer_id]
+            await self._host.disconnect(peer_id)
 
     async def _shake_hands(self, stream: FrameStream, peer_id: str, *, opener: bool) -> Handshake:
         ours = self._local_handshake()
@@ -178,7 +183,10 @@ class Sessions:
                 return
 
     async def _live(self, stream: FrameStream, peer_id: str, theirs: Handshake) -> str:
-        self.end(peer_id)  # a new handshake takes the place of a session that has not noticed its end
+        earlier = self.live.get(peer_id)
+        if earlier is not None:  # it has not noticed its end
+            earlier.cancel_scope.cancel()
+            await earlier.over.wait()
         session = Session(peer_id, theirs.role, theirs.addresses, theirs.best_number, theirs.best_hash)
         monitor = PingMonitor()
         reasons = ["ended by us"]
@@ -186,8 +194,8 @@ class Sessions:
         async def guarded(task: Callable[[], Awaitable[str]]) -> None:
             try:
                 reasons.append(await task())
-            except (PeerGone, FrameTooLarge, InvalidMessage) as error:
-                reasons.append(str(error))
+            except* (PeerGone, FrameTooLarge, InvalidMessage) as group:
+                reasons.append(str(_first_leaf(group)))
             session.cancel_scope.cancel()
 
         async def peer_task(task: PeerTask) -> str:
@@ -206,10 +214,10 @@ class Sessions:
                     for task in self.peer_tasks:
                         nursery.start_soon(guarded, lambda task=task: peer_task(task))
         finally:
-            if self.live.get(peer_id) is session:
-                del self.live[peer_id]
-                self._ready.pop(peer_id, None)
+            del self.live[peer_id]
+            self._ready.pop(peer_id, None)
             self.on_ended(session)
+            session.over.set()
         return reasons[min(1, len(reasons) - 1)]
 
     async def _read_control(self, stream: FrameStream, monitor: PingMonitor) -> str:
@@ -237,3 +245,9 @@ class Sessions:
                 await stream.send(encode(Control("ping", nonce, "")))
             if sending.cancelled_caught:
                 return "it takes no more bytes"
+
+
+def _first_leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

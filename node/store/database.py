@@ -91,9 +91,12 @@ class Database:
     def get(self, table: str, key: bytes) -> bytes | None:
         """The value under a key, or None."""
         if self._reading is not None:
-            return cast("bytes | None", self._reading.get(key, db=self.tables[table]))
+            return self._get(self._reading, table, key)
         with self._env.begin() as txn:
-            return cast("bytes | None", txn.get(key, db=self.tables[table]))
+            return self._get(txn, table, key)
+
+    def _get(self, txn: Any, table: str, key: bytes) -> bytes | None:
+        return cast("bytes | None", txn.get(key, db=self.tables[table]))
 
     def keys_from(self, table: str, start: bytes) -> Generator[bytes, None, None]:
         """Keys of a table from `start` on, ascending. Only inside `reading`."""

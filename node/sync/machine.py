@@ -87,7 +87,8 @@ class SyncMachine:
     # ---- events
 
     def peer_connected(self, peer_id: str, best: BlockRef, now: float) -> list[Action]:
-        """A peer is there and says what its best block is."""
+        """A peer is there and says what its best block is; what an earlier session of it left open is dropped."""
+        self._forget(peer_id)
         self._peers[peer_id] = _Peer(best)
         return self._drive(now)
 
@@ -181,18 +182,17 @@ class SyncMachine:
         for peer in self._peers.values():
             peer.diverged = False
 
-    @property
-    def _downloading(self) -> bool:
+    def _is_downloading(self) -> bool:
         return self._target is not None and self._search is None
 
     def _drive(self, now: float) -> list[Action]:
         while True:
             if self._target is None and not self._importing:
                 self._choose_target(now)
-            if not self._downloading:
+            if not self._is_downloading():
                 break
             self._hand_over()
-            if not self._downloading:
+            if not self._is_downloading():
                 continue
             self._request_ranges(now)
             if self._ranges or self._importing:

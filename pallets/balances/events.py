@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pallets.balances.types import HoldReason
 from runtime.errors import PalletError
-from runtime.pallet import Event
+from runtime.events import Event
 from runtime.types import U128, AccountId
 
 
@@ -95,5 +95,5 @@ class BalancesError(PalletError):
     """Why an operation of the balances pallet failed, beyond the runtime's token errors."""
 
     INSUFFICIENT_BALANCE = "Balance too low to send value."
-    EXISTENTIAL_DEPOSIT = "Value too low to create account due to existential deposit."
+    ISSUANCE_DEACTIVATED = "The treasury is the counterpart of every balance that is set, its own cannot be."
     TOO_MANY_HOLDS = "Number of holds exceeds `VariantCountOf<RuntimeHoldReason>`."

@@ -1,20 +1,19 @@
 """The balances pallet: free and held balances, transfers, and the rule that total issuance never changes.
 
-An account exists while its free balance reaches the existential deposit; the balance is then its one provider reference.
-What it holds counts as one consumer reference, and an account with consumers keeps the existential deposit free. Amounts
-that cannot stay on an account (dust) go to the treasury.
+An account exists while its free balance reaches the existential deposit; the balance is then its one provider
+reference. What it holds counts as one consumer reference, and an account with consumers keeps the existential deposit
+free. Amounts that cannot stay on an account (dust) go to the treasury.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any
 
-from pallets.balances.config import MAX_HOLDS, BalancesConfig
+from pallets.balances.config import MAX_HOLDS, MAX_LOCKS, MAX_RESERVES, BalancesConfig
 from pallets.balances.events import (
-    BalanceSet,
     BalancesError,
+    BalanceSet,
     BalancesEvent,
     Deposit,
     DustLost,
@@ -26,11 +25,17 @@ from pallets.balances.events import (
     Withdraw,
 )
 from pallets.balances.types import BalanceLock, Hold, HoldReason, ReserveData
-from pallets.system import AccountData, System
-from runtime.errors import ConsumerRemaining, InvariantBroken, SimpleFault, TokenError, TokenErrorKind, ensure
+from pallets.system import System
+from runtime.account import AccountData, MultiAddress, lookup
+from runtime.errors import InvariantBroken, TokenError, TokenErrorKind, ensure
+from runtime.genesis import GenesisError, GenesisPath, read_account, read_integer, read_list, read_mapping
+from runtime.origin import Origin, ensure_root, ensure_signed
 from runtime.pallet import Pallet, call
 from runtime.storage import BLAKE2_128_CONCAT, StorageMap, StorageValue
-from runtime.types import U128, AccountId, CompactU128, MaxLength
+from runtime.types import U128, AccountId, Bool, CompactU128, MaxLength
+from runtime.weights import PICOSECONDS_PER_MICROSECOND, Weight
+
+TRANSFER_WEIGHT = Weight(90 * PICOSECONDS_PER_MICROSECOND)
 
 
 class Balances(Pallet):
@@ -49,11 +54,11 @@ class Balances(Pallet):
         docs="Unused: balances are kept in System.Account.",
     )
     locks = StorageMap(
-        AccountId, Annotated[tuple[BalanceLock, ...], MaxLength(50)], hasher=BLAKE2_128_CONCAT, default=(),
+        AccountId, Annotated[tuple[BalanceLock, ...], MaxLength(MAX_LOCKS)], hasher=BLAKE2_128_CONCAT, default=(),
         docs="Unused: this chain holds by reason.",
     )
     reserves = StorageMap(
-        AccountId, Annotated[tuple[ReserveData, ...], MaxLength(50)], hasher=BLAKE2_128_CONCAT, default=(),
+        AccountId, Annotated[tuple[ReserveData, ...], MaxLength(MAX_RESERVES)], hasher=BLAKE2_128_CONCAT, default=(),
         docs="Unused: this chain holds by reason.",
     )
     holds = StorageMap(
@@ -74,7 +79,7 @@ class Balances(Pallet):
 
     def free(self, who: bytes) -> int:
         """Return the free balance of an account, in planck; 0 when it does not exist."""
-        return self.system.account.get(who).data.free
+        return self.system.account_data(who).free
 
     def held(self, reason: HoldReason, who: bytes) -> int:
         """Return what an account holds for one reason, in planck."""
@@ -93,14 +98,14 @@ class Balances(Pallet):
     def transfer(self, source: bytes, dest: bytes, amount: int, keep_alive: bool = True) -> None:
         """Move free balance; without `keep_alive` the source may be emptied and disappear.
 
-        Raises TokenError: FundsUnavailable, NotExpendable (the source would die but must not), BelowMinimum (the amount is
-        too small to open the account `dest`).
+        Raises TokenError: FundsUnavailable, NotExpendable (the source would die but must not), BelowMinimum (the
+        amount is too small to open the account `dest`).
         """
         self._ensure_reducible(source, amount, keep_alive=keep_alive)
         if not self._can_hold_free(dest, amount):
             raise TokenError(TokenErrorKind.BELOW_MINIMUM)
         if source != dest:
-            self._subtract(source, amount)
+            self._add(source, -amount)
             self._add(dest, amount)
         self.deposit_event(Transfer(source, dest, amount))
 
@@ -111,7 +116,7 @@ class Balances(Pallet):
         if amount == 0:
             return
         self._set_hold(reason, who, self.held(reason, who) + amount)
-        data = self.system.account.get(who).data
+        data = self.system.account_data(who)
         self._set_balance(who, data.free - amount, data.reserved + amount)
         self.deposit_event(Held(reason, who, amount))
 
@@ -141,7 +146,7 @@ class Balances(Pallet):
         """
         self._ensure_reducible(who, amount, keep_alive=True)
         if amount:
-            self._subtract(who, amount)
+            self._add(who, -amount)
             self.deposit_event(Withdraw(who, amount))
 
     def deposit_fee(self, who: bytes, amount: int) -> None:
@@ -180,7 +185,7 @@ class Balances(Pallet):
         account = lookup(who)
         ensure(account != self.treasury, BalancesError.ISSUANCE_DEACTIVATED)
         target = new_free if new_free >= self.config.existential_deposit else 0
-        data = self.system.account.get(account).data
+        data = self.system.account_data(account)
         missing = target - data.free
         ensure(missing <= self.reducible(self.treasury, keep_alive=True), BalancesError.INSUFFICIENT_BALANCE)
         self._set_balance(account, target, data.reserved)
@@ -189,8 +194,47 @@ class Balances(Pallet):
 
     # Genesis and invariants
 
-    def build_genesis(self, genesis: Mapping[str, Any], at: Path) -> None:
-        """Read `balances`: a list of [address, planck]; the treasury gets the existential deposit unless it is listed."""
+    def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
+        """Read `balances`: a list of [address, planck]. An unlisted treasury gets the existential deposit."""
+        read_mapping(genesis, at, required=(), optional=("balances",))
+        minimum = self.config.existential_deposit
+        amounts: dict[bytes, int] = {}
+        for index, entry in enumerate(read_list(genesis.get("balances", ()), at / "balances")):
+            where = at / "balances" / index
+            if len(read_list(entry, where)) != 2:
+                raise GenesisError(where, "[address, planck]")
+            account = read_account(entry[0], where / 0)
+            if account in amounts:
+                raise GenesisError(where / 0, "an address that is not listed before")
+            amounts[account] = read_integer(entry[1], where / 1, minimum)
+        amounts.setdefault(self.treasury, minimum)
+        if sum(amounts.values()) >= 2**128:
+            raise GenesisError(at / "balances", "a total issuance below 2^128")
+        for account, amount in amounts.items():
+            self._set_balance(account, amount, 0)
+        self.total_issuance.put(sum(amounts.values()))
+
+    def try_state(self) -> None:
+        """Issuance is the sum of all balances; what is reserved is held by reason; what exists can exist."""
+        minimum = self.config.existential_deposit
+        total = 0
+        for who, info in self.system.account.items():
+            data = info.data
+            total += data.free + data.reserved
+            held = sum(hold.amount for hold in self.holds.get(who))
+            if data.reserved != held:
+                raise InvariantBroken(f"{who.hex()} has {data.reserved} planck reserved but holds {held} by reason")
+            if 0 < data.free < minimum or (info.providers + info.sufficients == 0):
+                raise InvariantBroken(f"{who.hex()} exists with {data.free} planck, less than the existential deposit")
+            if data.reserved and not info.consumers:
+                raise InvariantBroken(f"{who.hex()} holds {data.reserved} planck without a consumer reference")
+        for who, _ in self.holds.items():
+            if not self.system.account.contains(who):
+                raise InvariantBroken(f"{who.hex()} holds a balance but does not exist")
+        if total != self.total_issuance.get():
+            raise InvariantBroken(f"the balances sum up to {total}, total issuance is {self.total_issuance.get()}")
+        if self.free(self.treasury) < minimum:
+            raise InvariantBroken("the treasury does not exist")
 
     # The ledger: the only code that changes a balance
 
@@ -217,7 +261,7 @@ class Balances(Pallet):
         self._add(self.treasury, dust)
 
     def _add(self, who: bytes, amount: int) -> None:
-        data = self.system.account.get(who).data
+        data = self.system.account_data(who)
         self._set_balance(who, data.free + amount, data.reserved)
 
     def _take_held(self, reason: HoldReason, who: bytes, amount: int) -> None:
@@ -226,7 +270,7 @@ class Balances(Pallet):
         if amount > held:
             raise TokenError(TokenErrorKind.FUNDS_UNAVAILABLE)
         self._set_hold(reason, who, held - amount)
-        data = self.system.account.get(who).data
+        data = self.system.account_data(who)
         self._set_balance(who, data.free, data.reserved - amount)
 
     def _set_hold(self, reason: HoldReason, who: bytes, amount: int) -> None:
@@ -239,13 +283,19 @@ class Balances(Pallet):
             self.holds.remove(who)
 
     def _set_balance(self, who: bytes, free: int, reserved: int) -> None:
-        """Store a balance, keep the account's references in step with it, create or remove the account, sweep dust."""
-        info = self.system.account.get(who)
-        minimum = self.config.existential_deposit
-        existed = info.providers > 0
-        providers = info.providers + (free >= minimum) - (info.data.free >= minimum)
-        consumers = info.consumers + (reserved > 0) - (info.data.reserved > 0)
-        if providers == 0 and consumers > 0:
-            raise SimpleFault(ConsumerRemaining())
+        """Store a balance, keep the account's references in step with it, sweep the dust of a balance too small."""
+        before, minimum = self.system.account_data(who), self.config.existential_deposit
         kept = free if free >= minimum else 0
-        ...
+        created = kept and before.free < minimum and self.system.increment_providers(who)
+        if created:
+            self.deposit_event(Endowed(who, free))
+        if reserved and not before.reserved:
+            self.system.increment_consumers(who)
+        if before.reserved and not reserved:
+            self.system.decrement_consumers(who)
+        if before.free >= minimum and not kept:
+            self.system.decrement_providers(who)
+        if self.system.is_referenced(who):
+            self.system.put_account_data(who, AccountData(kept, reserved, before.frozen, before.flags))
+        if free != kept:
+            self._sweep(who, free)

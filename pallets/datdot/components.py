@@ -90,7 +90,7 @@ class FeedInput:
 
 @dataclass(frozen=True)
 class DatasetInput:
-    """Ranges of a feed in any order, and encoded proofs (up to 1,024 chunks each) that no chunk of them is too large."""
+    """Ranges of a feed in any order, and encoded proofs, of up to 1,024 chunks each, that no chunk is too large."""
 
     feed: Reference
     ranges: Ranges
@@ -159,6 +159,8 @@ class KeyProofs:
 
 class PositionResult(Variant):
     """What became of one position of an amendment."""
+
+    position: int
 
 
 @dataclass(frozen=True)

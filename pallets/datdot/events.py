@@ -1,4 +1,4 @@
-"""What the hosting market tells the world. Users, plans, contracts, amendments, challenges and feeds appear by their ids."""
+"""What the hosting market tells the world: events and errors. Users, plans, contracts … appear by their ids."""
 
 import enum
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pallets.datdot.types import AmendmentKind, ItemId, Role
 from runtime.errors import PalletError
-from runtime.pallet import Event
+from runtime.events import Event
 from runtime.types import U8, U32, U128, MaxLength
 
 

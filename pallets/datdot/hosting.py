@@ -48,10 +48,10 @@ def evict(market: Market, contract_id: int, number: int) -> None:
     """Take a lane from a hoster that failed too often, and have the position set up anew."""
     end_lane(market, contract_id, number)
     contract = market.contract(contract_id)
-    if contract.state is not ContractState.CLOSING:
-        state = setup.contract_state(contract, ContractState.SETTING_UP)
-        market.contract_by_id.put(contract_id, replace(contract, state=state))
-        setup.repair(market, contract_id, AmendmentKind.REPLACEMENT)
+    state = setup.contract_state(contract, ContractState.SETTING_UP)
+    market.contract_by_id.put(contract_id, replace(contract, state=state))
+    kind = AmendmentKind.REPLACEMENT if state is ContractState.DEGRADED else AmendmentKind.SETUP
+    setup.repair(market, contract_id, kind)
 
 
 def end_lane(market: Market, contract_id: int, number: int) -> None:

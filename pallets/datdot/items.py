@@ -1,4 +1,4 @@
-"""What an id stands for: entities are named by their kind and live in maps of their own, components carry their value."""
+"""What an id stands for: entities are named by kind and live in maps of their own, components carry their value."""
 
 from dataclasses import dataclass
 from typing import ClassVar

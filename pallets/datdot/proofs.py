@@ -1,8 +1,8 @@
 """Proof of storage: asking a hoster for leaves that nobody could foresee, checking the answers, settling its lanes.
 
-One challenge is about all bytes of a hoster: every byte is drawn with the same chance, so work and traffic grow with the
-hosters, not with the contracts. It settles all their lanes. A lane that ends gets a last challenge of its own. The work of
-a challenge is bounded by the hoster's slots (`MaxHostingSlots`); nothing walks over the market.
+One challenge is about all bytes of a hoster: every byte is drawn with the same chance, so work and traffic grow with
+the hosters, not with the contracts. It settles all their lanes. A lane that ends gets a last challenge of its own. The
+work of a challenge is bounded by the hoster's slots (`MaxHostingSlots`); nothing walks over the market.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ def request(market: Market, hoster: int) -> None:
     state = replace(market.hosting.get(hoster), waiting=False)
     if state.lanes and state.challenge is None:
         state = replace(state, challenge=_freeze(market, hoster, None))
-    _put_hosting(market, hoster, state)
+    market.hosting.put(hoster, state)
 
 
 def request_closing(market: Market, contract_id: int, number: int, position: Position) -> None:
@@ -53,18 +53,19 @@ def request_closing(market: Market, contract_id: int, number: int, position: Pos
     market.hosting.put(position.hoster, replace(state, closing=(*state.closing, challenge_id)))
 
 
-def open_ready(market: Market) -> None:
-    """Open the frozen challenges whose randomness is complete, at most `DrawsPerBlock` in a block."""
-    for _ in range(market.config.draws_per_block):
+def open_ready(market: Market) -> int:
+    """Open the frozen challenges whose randomness is complete, at most `DrawsPerBlock`; returns how many."""
+    for done in range(market.config.draws_per_block):
         challenge_id = waiting.peek(market, waiting.Line.CHALLENGE_DRAWS)
         if challenge_id is None:
-            return
+            return done
         challenge = market.challenge(challenge_id)
         seed = market.randomness.seed(challenge.freeze.slot, CHALLENGE_SUBJECT + challenge_id.to_bytes(8, "big"))
         if seed is None:
-            return
+            return done
         waiting.pop(market, waiting.Line.CHALLENGE_DRAWS)
         _open(market, challenge_id, challenge, seed)
+    return market.config.draws_per_block
 
 
 def draw_checks(seed: bytes, challenge_id: int, lanes: Sequence[LaneRef], count: int) -> tuple[Check, ...]:
@@ -102,11 +103,13 @@ def answer(market: Market, user_id: int, challenge_id: int, evidence: Sequence[L
     for item in evidence:
         ensure(item.check < len(challenge.checks), DatDotError.BAD_REFERENCE)
         ensure(not answered[item.check], DatDotError.ALREADY_REPORTED)
-        ensure(_holds(market, challenge.checks[item.check], item), DatDotError.BAD_PROOF)
-        answered[item.check] = True
+        position = _position_of(market, challenge.checks[item.check])
+        if position is not None:
+            ensure(_holds(position, challenge.checks[item.check], item), DatDotError.BAD_PROOF)
+            answered[item.check] = True
     challenge = replace(challenge, answered=tuple(answered))
     market.storage_challenge_by_id.put(challenge_id, challenge)
-    if not _missing(market, challenge):
+    if all(done for _, done in _watched(market, challenge)):
         settle(market, challenge_id)
 
 
@@ -115,13 +118,17 @@ def settle(market: Market, challenge_id: int) -> None:
     challenge = market.storage_challenge_by_id.get(challenge_id)
     if challenge is None or challenge.state is not ChallengeState.OPEN:
         return
-    missing = _missing(market, challenge)
-    state = ChallengeState.MISSED if missing else ChallengeState.PASSED
-    market.storage_challenge_by_id.put(challenge_id, replace(challenge, state=state))
+    watched = _watched(market, challenge)
+    missing = tuple(check for check, done in watched if not done)
     if missing:
+        state = ChallengeState.MISSED
         market.deposit_event(ProofOfStorageFailed(challenge_id, challenge.hoster, len(missing)))
-    else:
+    elif watched:
+        state = ChallengeState.PASSED
         market.deposit_event(ProofOfStorageConfirmed(challenge_id, challenge.hoster))
+    else:
+        state = ChallengeState.VOID
+    market.storage_challenge_by_id.put(challenge_id, replace(challenge, state=state))
     if challenge.closing is not None:
         _settle_closing(market, challenge_id, challenge.hoster, challenge.closing, bool(missing))
     else:
@@ -147,7 +154,8 @@ def _settle_all(market: Market, challenge_id: int, challenge: StorageChallenge, 
         else:
             _pay(market, lane)
     state = market.hosting.get(hoster)
-    owed = tuple(check for check in missing if _position_of(market, check) is not None)
+    kept = {(lane.contract, lane.position) for lane in state.lanes}
+    owed = tuple(check for check in missing if (check.contract, check.position) in kept)
     state = replace(state, challenge=None, owed=owed)
     if state.lanes:
         assert challenge.seed is not None
@@ -156,13 +164,12 @@ def _settle_all(market: Market, challenge_id: int, challenge: StorageChallenge, 
 
 
 def _settle_closing(market: Market, challenge_id: int, hoster: int, lane: LaneRef, failed: bool) -> None:
-    position = _position_of(market, lane)
-    if position is not None:
-        if failed:
-            market.deposit_event(ChallengeMissed(challenge_id, hoster, lane.contract, lane.position, position.misses + 1))
-        else:
-            _pay(market, lane)
-        hosting.end_lane(market, lane.contract, lane.position)
+    if failed:
+        misses = _forfeit(market, lane).misses + 1
+        market.deposit_event(ChallengeMissed(challenge_id, hoster, lane.contract, lane.position, misses))
+    else:
+        _pay(market, lane)
+    hosting.end_lane(market, lane.contract, lane.position)
     state = market.hosting.get(hoster)
     closing = tuple(other for other in state.closing if other != challenge_id)
     _retire(market, hoster, replace(state, closing=closing), challenge_id)
@@ -191,6 +198,7 @@ def _open(market: Market, challenge_id: int, challenge: StorageChallenge, seed: 
     hoster, config = challenge.hoster, market.config
     state = market.hosting.get(hoster)
     lanes: Sequence[LaneRef]
+    owed: tuple[Check, ...]
     if challenge.closing is not None:
         lanes, owed, window = (challenge.closing,), (), 2 * config.response_window
     else:
@@ -220,18 +228,17 @@ def _open(market: Market, challenge_id: int, challenge: StorageChallenge, seed: 
     market.deposit_event(NewStorageChallenge(challenge_id, hoster, deadline))
 
 
-def _holds(market: Market, check: Check, evidence: LeafEvidence) -> bool:
-    position = _position_of(market, check)
-    if position is None:
-        return False
+def _holds(position: Position, check: Check, evidence: LeafEvidence) -> bool:
     commitment = LaneCommitment(position.root, position.leaves, position.encoded_bytes, position.key_hash)
     return commitment.verify_leaf(check.amendment, check.position, check.leaf, evidence.leaf, evidence.path)
 
 
-def _missing(market: Market, challenge: StorageChallenge) -> tuple[Check, ...]:
-    """Unanswered checks of lanes that are still live."""
+def _watched(market: Market, challenge: StorageChallenge) -> tuple[tuple[Check, bool], ...]:
+    """Checks that count, and whether they are answered: those of lanes that this kind of challenge still settles."""
+    lanes = market.hosting.get(challenge.hoster).lanes if challenge.closing is None else (challenge.closing,)
+    watched = {(lane.contract, lane.position, lane.amendment) for lane in lanes}
     asked = zip(challenge.checks, challenge.answered, strict=True)
-    return tuple(check for check, done in asked if not done and _position_of(market, check) is not None)
+    return tuple(pair for pair in asked if (pair[0].contract, pair[0].position, pair[0].amendment) in watched)
 
 
 def _position_of(market: Market, lane: Check | LaneRef) -> Position | None:
@@ -285,8 +292,4 @@ def _retire(market: Market, hoster: int, state: Hosting, challenge_id: int) -> N
     if state.settled is not None:
         market.storage_challenge_by_id.remove(state.settled)
         market.forget(state.settled)
-    _put_hosting(market, hoster, replace(state, settled=challenge_id))
-
-
-def _put_hosting(market: Market, hoster: int, state: Hosting) -> None:
-    market.hosting.put(hoster, state)
+    market.hosting.put(hoster, replace(state, settled=challenge_id))

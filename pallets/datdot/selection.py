@@ -1,8 +1,8 @@
 """Choosing providers: who may be drawn, with which weight, and the draw itself, the same on every node.
 
 A draw looks at the idle pool of each role as it was when the draw was frozen: whoever joined later is not counted, and
-whoever is booked up by now is out. From a pool larger than `MaxSelectedPerRole` as many entries are drawn first. The seed
-is the beacon over the round after the freeze, so nobody knew it when the pool was fixed.
+whoever is booked up by now is out. From a pool larger than `MaxSelectedPerRole` as many entries are drawn first. The
+seed is the beacon over the round after the freeze, so nobody knew it when the pool was fixed.
 """
 
 import hashlib

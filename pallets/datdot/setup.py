@@ -93,8 +93,8 @@ def enqueue(market: Market, amendment_id: int) -> None:
         waiting.push(market, waiting.FRESH_LINE[amendment.kind], amendment_id)
 
 
-def take_up(market: Market) -> None:
-    """Freeze the draws of the amendments whose turn it is, at most `ContractActivationCap` in a block."""
+def take_up(market: Market) -> int:
+    """Freeze the draws of the amendments whose turn it is, at most `ContractActivationCap`; returns how many."""
     budget = market.config.contract_activation_cap
     freeze = Freeze(market.randomness.freeze(), market.now())
     for line in waiting.SERVICE_ORDER:
@@ -106,25 +106,32 @@ def take_up(market: Market) -> None:
                     amendment_id, replace(amendment, state=AmendmentState.DRAWING, freeze=freeze)
                 )
                 waiting.push(market, waiting.Line.SETUP_DRAWS, amendment_id)
+    return market.config.contract_activation_cap - budget
 
 
-def draw(market: Market) -> None:
-    """Choose providers for frozen amendments whose randomness is complete, at most `ContractActivationCap` in a block."""
-    for _ in range(market.config.contract_activation_cap):
+def draw(market: Market) -> int:
+    """Choose providers for frozen amendments whose randomness is complete, at most `ContractActivationCap`.
+
+    Returns how many amendments were taken from the line.
+    """
+    for done in range(market.config.contract_activation_cap):
         amendment_id = waiting.peek(market, waiting.Line.SETUP_DRAWS)
         if amendment_id is None:
-            return
+            return done
         amendment = market.amendment_by_id.get(amendment_id)
         if amendment is not None and amendment.state is AmendmentState.DRAWING:
             assert amendment.freeze is not None
             seed = market.randomness.seed(amendment.freeze.slot, SETUP_SUBJECT + amendment_id.to_bytes(8, "big"))
             if seed is None:
-                return
+                return done
             _fill(market, amendment_id, amendment, seed)
         waiting.pop(market, waiting.Line.SETUP_DRAWS)
+    return market.config.contract_activation_cap
 
 
-def release_seats(market: Market, amendment_id: int, amendment: Amendment, *, keep: frozenset[int] = frozenset()) -> None:
+def release_seats(
+    market: Market, amendment_id: int, amendment: Amendment, *, keep: frozenset[int] = frozenset()
+) -> None:
     """Give back the reservations of everybody in an amendment except of the users in `keep`."""
     for user_id in (*amendment.encoders, *amendment.hosters, *amendment.attestors):
         if user_id is not None and user_id not in keep:

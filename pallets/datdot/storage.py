@@ -110,7 +110,8 @@ class Market(Pallet):
     )
 
     line_bounds = StorageMap(
-        Line, Bounds, hasher=TWOX_64_CONCAT, default=Bounds(0, 0, 0), name="LineBounds", docs="First and last of a line.",
+        Line, Bounds, hasher=TWOX_64_CONCAT, default=Bounds(0, 0, 0), name="LineBounds",
+        docs="Number of the first of a line, of the one after its last, and how many may be served.",
     )
     line = StorageDoubleMap(
         (Line, TWOX_64_CONCAT), (U64, TWOX_64_CONCAT), ItemId, name="LineAt", docs="Who waits in a line, by number.",
@@ -145,7 +146,10 @@ class Market(Pallet):
 
     def genesis_hash(self) -> bytes:
         """Hash of block 0: names this chain in signed statements."""
-        return self.system.block_hash(0)
+        genesis = self.system.block_hash(0)
+        if genesis is None:
+            raise InvariantBroken("the hash of block 0 is not in the state")
+        return genesis
 
     def new_id(self, item: items.Item) -> int:
         """Store what the next id stands for and return that id."""

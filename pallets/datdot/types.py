@@ -171,7 +171,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class PlanFunds:
-    """A plan's money: what is left in escrow, the part of it that setups may still spend, and contracts not yet over."""
+    """A plan's money: what is left in escrow, the part that setups may still spend, and contracts not yet over."""
 
     escrow: U128
     setup_budget: U128
@@ -251,7 +251,7 @@ class AmendmentState(enum.Enum):
 
 @dataclass(frozen=True)
 class Freeze:
-    """The moment of a draw: its randomness comes from the slots after `slot`; only who was there before `block` is in."""
+    """The moment of a draw: its randomness comes from the slots after `slot`; who came in `block` or later is out."""
 
     slot: U64
     block: BlockNumber

@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pallets.datdot.types import AmendmentKind, BlockNumber, ItemId
+from pallets.datdot.types import AmendmentKind, ItemId
 from runtime.types import U32, U64, Variant
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
 """Hash onions: the author's half of the randomness beacon, as pure functions.
 
-An onion for one epoch is a hash chain ``secret = x_0, x_1 = H(x_0), … x_n = H^n(secret)`` with one layer per slot of the
-epoch, ``H`` being BLAKE2b-256. The authority commits to the tip ``x_n`` an epoch ahead. In the slot at offset ``k`` of the
-epoch it reveals layer ``L_k = x_(n-k-1)``, so that ``H^(k+1)(L_k)`` is the tip. Layers of slots that the authority missed are
-burned: whoever knows ``L_k`` knows every earlier layer, and none of the later ones.
+An onion for one epoch is a hash chain ``secret = x_0, x_1 = H(x_0), … x_n = H^n(secret)`` with one layer per slot of
+the epoch, ``H`` being BLAKE2b-256. The authority commits to the tip ``x_n`` an epoch ahead. In the slot at offset
+``k`` of the epoch it reveals layer ``L_k = x_(n-k-1)``, so that ``H^(k+1)(L_k)`` is the tip. Layers of slots that the
+authority missed are burned: whoever knows ``L_k`` knows every earlier layer, and none of the later ones.
 
-Seeds: an authority's onion seed is derived from the secret scalar of its sr25519 key, so a restarted or re-installed node
-keeps revealing the layers that the chain expects without any state of its own. Only the scalar enters: the nonce half of
-an sr25519 secret is chosen at random by some libraries each time a path is derived.
+Seeds: an authority's onion seed is derived from the secret scalar of its sr25519 key, so a restarted or re-installed
+node keeps revealing the layers that the chain expects without any state of its own. Only the scalar enters: the nonce
+half of an sr25519 secret is chosen at random by some libraries each time a path is derived.
 """
 
 import hashlib
@@ -82,7 +82,7 @@ class OnionLayers:
         return self._chain[self.layers]
 
     def layer(self, offset: int) -> bytes:
-        """Return the layer of the slot at ``offset``, equal to ``onion_layer(onion_secret(seed, epoch), layers, offset)``."""
+        """Return what ``onion_layer(onion_secret(seed, epoch), layers, offset)`` returns."""
         if not 0 <= offset < self.layers:
             raise ValueError(f"offset {offset} is outside an onion of {self.layers} layers")
         return self._chain[self.layers - offset - 1]

@@ -1,29 +1,39 @@
 """The randomness beacon: hash onions of the authorities, peeled one layer per slot.
 
-Each block carries the layer of its slot (see `onion`); a wrong, missing or unexpected one makes the block invalid. A draw
-freezes its candidates in slot f and reads `seed(f, subject)` once the slots f+1 … f+n of one full round are over. The
-layers were committed before the freeze and extrinsics do not enter, so nobody can aim; an author may only leave out its own
-layers by leaving out its blocks, which is counted. The last author of a round knows the seed before the others do: it can
-still choose between the seed with its layer and the one without, at the price of its block.
+Each block carries the layer of its slot (see `onion`); a wrong, missing or unexpected one makes the block invalid. A
+draw freezes its candidates in slot f and reads `seed(f, subject)` once the slots f+1 … f+n of one full round are
+over. The layers were committed before the freeze and extrinsics do not enter, so nobody can aim; an author may only
+leave out its own layers by leaving out its blocks, which is counted. The last author of a round knows the seed before
+the others do: it can still choose between the seed with its layer and the one without, at the price of its block.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import pairwise
+from operator import add
 from typing import Any
 
-from pallets.aura import Aura
+from pallets.aura import Aura, pre_runtime
 from pallets.randomness.config import RandomnessConfig
-from pallets.randomness.onion import OnionLayers, peel
+from pallets.randomness.onion import HASH_BYTES, OnionLayers, peel
 from pallets.randomness.types import ONION_ENGINE, Onion, OnionCommitment, OnionDuty, OnionReveal, Reveal
 from pallets.system import System
+from runtime.codec import codec_for
 from runtime.errors import CodecError, InvalidBlock, InvariantBroken
+from runtime.genesis import GenesisError, GenesisPath, read_account, read_bytes, read_list, read_mapping
 from runtime.pallet import Pallet
 from runtime.storage import BLAKE2_128_CONCAT, TWOX_64_CONCAT, StorageMap, StorageValue
 from runtime.types import U32, U64, AccountId
+from runtime.weights import PICOSECONDS_PER_MICROSECOND, Weight
+
+REVEAL_CODEC = codec_for(OnionReveal)
 
 _SEED_DOMAIN = b"datdot/beacon"
+_ON_INITIALIZE_WEIGHT = Weight(120 * PICOSECONDS_PER_MICROSECOND)
+_PEEL_WEIGHT = Weight(PICOSECONDS_PER_MICROSECOND)
 
 
 class Randomness(Pallet):
@@ -60,8 +70,8 @@ class Randomness(Pallet):
     def seed(self, frozen_slot: int, subject: bytes) -> bytes | None:
         """Return 32 bytes for one subject from the round after `frozen_slot`, or None while that round is not over.
 
-        A round without any reveal is joined with the next one, and so on. The answer does not depend on when it is asked, as
-        long as the reveals are kept (`keep_rounds`); later it comes from the oldest reveal that is.
+        A round without any reveal is joined with the next one, and so on. The answer does not depend on when it is
+        asked, as long as the reveals are kept (`keep_rounds`); later it comes from the oldest reveal that is.
         """
         first = self._first_reveal_after(frozen_slot)
         if first is None:
@@ -97,7 +107,7 @@ class Randomness(Pallet):
         layer = layers_of(duty.epoch).layer(duty.offset) if duty.reveals else None
         epoch = duty.commits_epoch
         commitment = None if epoch is None else OnionCommitment(epoch, layers_of(epoch).tip)
-        return self.reveal_codec.encode(OnionReveal(layer, commitment))
+        return REVEAL_CODEC.encode(OnionReveal(layer, commitment))
 
     # Hooks
 
@@ -109,23 +119,51 @@ class Randomness(Pallet):
         self._count_missed_slots(slot)
         epoch, offset = self._epoch_and_offset(slot)
         onion = self._current_onion(author, epoch)
-        carried = self._reveal_in_digest()
+        carried = self._carried()
         if onion is None:
-            self._refuse_layer(carried)
+            if carried.layer is not None:
+                raise InvalidBlock("the block reveals a layer but its author has no onion in this epoch")
             self.skipped.mutate(author, lambda count: count + 1)
         else:
             self._accept_layer(author, onion, offset, carried.layer)
         if carried.next is not None:
             self._accept_commitment(author, epoch, carried.next, late=onion is None)
-        return ON_INITIALIZE_WEIGHT + PEEL_WEIGHT * self.config.epoch_slots
+        return _ON_INITIALIZE_WEIGHT + _PEEL_WEIGHT * self.config.epoch_slots
 
-    def build_genesis(self, genesis: Mapping[str, Any], at: Path) -> None:
+    def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
         """Read `onions`: a list of [address, tip as 0x-hex], the commitments for epoch 0."""
+        read_mapping(genesis, at, required=(), optional=("onions",))
+        authorities = self.aura.authorities()
+        for index, entry in enumerate(read_list(genesis.get("onions", ()), at / "onions", maximum=len(authorities))):
+            where = at / "onions" / index
+            if len(read_list(entry, where)) != 2:
+                raise GenesisError(where, "[address, tip]")
+            account = read_account(entry[0], where / 0)
+            if account not in authorities or self.onions.contains(account):
+                raise GenesisError(where / 0, "an authority of Aura that is not listed before")
+            self.onions.put(account, Onion(0, 0, read_bytes(entry[1], where / 1, HASH_BYTES)))
 
-    def try_state(self, view: StateView) -> None:
+    def try_state(self) -> None:
         """Kept reveals are consecutive and their slots rise."""
+        count = self.reveal_count.get()
+        kept = sorted(self.reveals.items())
+        if [number for number, _ in kept] != list(range(max(count - self._kept_reveals(), 0), count)):
+            raise InvariantBroken("Randomness.Reveals does not hold the latest reveals")
+        slots = [reveal.slot for _, reveal in kept]
+        if any(later <= earlier for earlier, later in pairwise(slots)):
+            raise InvariantBroken("the slots in Randomness.Reveals do not rise")
 
     # How it works
+
+    def _carried(self) -> OnionReveal:
+        """Return what this block's digest carries."""
+        item = pre_runtime(self.system.digest(), ONION_ENGINE)
+        if item is None:
+            raise InvalidBlock("the digest carries no item of the randomness beacon")
+        try:
+            return REVEAL_CODEC.decode(item)
+        except CodecError as error:
+            raise InvalidBlock(f"the digest's item of the randomness beacon: {error}") from error
 
     def _epoch_and_offset(self, slot: int) -> tuple[int, int]:
         first = self.genesis_slot.get()
@@ -156,7 +194,7 @@ class Randomness(Pallet):
         if layer is None:
             raise InvalidBlock("the author has committed to an onion but the block reveals no layer")
         if peel(layer, offset + 1 - onion.peeled) != onion.value:
-            raise InvalidBlock(f"the layer for offset {offset} of epoch {onion.epoch} does not belong to the author's onion")
+            raise InvalidBlock(f"the layer at offset {offset} of epoch {onion.epoch} is not of the author's onion")
         self.onions.put(author, Onion(onion.epoch, offset + 1, layer))
         number = self.reveal_count.get()
         self.reveals.put(number, Reveal(self.aura.current_slot(), layer))
@@ -168,7 +206,7 @@ class Randomness(Pallet):
         """Store the one commitment that may follow: for this epoch if the author has none (late), else for the next."""
         due = epoch if late else epoch + 1
         if commitment.epoch != due:
-            raise InvalidBlock(f"the block commits to an onion for epoch {commitment.epoch}, only epoch {due} may follow")
+            raise InvalidBlock(f"the block commits to an onion for epoch {commitment.epoch}, only epoch {due} is due")
         if late:
             self.onions.put(author, Onion(epoch, 0, commitment.tip))
             return

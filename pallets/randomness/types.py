@@ -50,7 +50,7 @@ class Reveal:
 
 @dataclass(frozen=True)
 class OnionDuty:
-    """What an author's block must carry: the layer at `offset` of `epoch`, and whether a commitment for an epoch is due."""
+    """What an author's block must carry: the layer at `offset` of `epoch`, and the epoch to commit to, if any."""
 
     epoch: int
     offset: int

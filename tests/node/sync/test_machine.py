@@ -8,7 +8,7 @@ from node import limits
 from node.sync.machine import SyncMachine
 from node.sync.types import BlockRef, ImportBlocks, ImportOutcome, RequestBlocks, RequestHash, SyncFault
 
-from .conftest import FakeChain, make_envelope, received
+from .fake_chain import FakeChain, make_envelope, received
 from .simulation import Peer, Simulation
 
 

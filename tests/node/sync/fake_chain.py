@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from node.sync.envelope import HeaderSummary, encode_envelope, summarize_block
+from node.sync.envelope import HeaderSummary, decode_envelope, encode_envelope, summarize_block
 from node.sync.types import BlockRef, ImportOutcome, ReceivedBlock
 
 
@@ -93,7 +93,7 @@ class FakeChain:
     # BlockProvider
     def header(self, block_hash: bytes) -> bytes | None:
         block = self.blocks.get(block_hash)
-        return None if block is None else block.envelope
+        return None if block is None else decode_envelope(block.envelope).header
 
     def block(self, block_hash: bytes) -> bytes | None:
         block = self.blocks.get(block_hash)

@@ -1,0 +1,172 @@
+"""What is known about a stored core: its identity, its signed head and its tree. Nothing here changes the core."""
+
+from hypercore import crypto, merkle
+from hypercore.bitfield import Bitfield
+from hypercore.errors import BlockNotAvailable, CoreClosed, LocalProtocolError, StoreCorrupt
+from hypercore.io.events import BlockSource
+from hypercore.io.store import Store
+from hypercore.manifest import Manifest, Verifier, verifier_for
+from hypercore.merkle import Node
+from hypercore.proof import HeadProof, SignedHead, TreeView, encode_head_proof
+
+
+class CoreState:
+    """The reading half of `hypercore.io.core.Core`."""
+
+    def __init__(self, store: Store, block_source: BlockSource | None) -> None:
+        self._store = store
+        self._source = block_source
+        self._verifier: Verifier | None = None
+        self._closed = False
+        self._roots: tuple[Node, ...] = ()
+        self._contiguous = 0
+        self._load()
+
+    @property
+    def key(self) -> bytes:
+        """32 bytes that identify the core and let it be read."""
+        return self._store.identity.key
+
+    @property
+    def discovery_key(self) -> bytes:
+        """32 bytes that find the core without giving its key away."""
+        return crypto.discovery_key(self.key)
+
+    @property
+    def public_id(self) -> str:
+        """The key in z-base-32."""
+        return crypto.z32_encode(self.key)
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """Who may sign; None while unknown, and for compatible cores, whose key is the public key."""
+        return self._store.identity.manifest
+
+    @property
+    def length(self) -> int:
+        """Number of blocks in the log, here or not."""
+        return self._store.head.length
+
+    @property
+    def byte_length(self) -> int:
+        """Bytes of all blocks in the log."""
+        return merkle.byte_length(self._roots)
+
+    @property
+    def fork(self) -> int:
+        """How often the author went back (0 at first)."""
+        return self._store.head.fork
+
+    @property
+    def signature(self) -> bytes:
+        """The author's signature of the present head; empty while the core is empty and was never signed."""
+        return self._store.head.signature
+
+    @property
+    def contiguous_length(self) -> int:
+        """Blocks from the start that are all here."""
+        return self._contiguous
+
+    @property
+    def bitfield(self) -> Bitfield:
+        """Which blocks are here; not to be changed."""
+        return self._store.bitfield
+
+    @property
+    def closed(self) -> bool:
+        """True after `close`."""
+        return self._closed
+
+    @property
+    def recovered(self) -> str | None:
+        """What was lost in a crash before this opening, in one sentence; None when nothing was."""
+        return self._store.recovered
+
+    def roots(self, length: int | None = None) -> tuple[Node, ...]:
+        """The full roots of the tree, or of its first `length` blocks."""
+        self._check_open()
+        return self._roots if length is None else merkle.read_roots(self._read_node, self._checked_length(length))
+
+    def tree_hash(self, length: int | None = None) -> bytes:
+        """The hash that a signature covers, of the whole log or of its first `length` blocks."""
+        return merkle.tree_hash(self.roots(length))
+
+    def view(self) -> TreeView:
+        """The core as proofs see it."""
+        self._check_open()
+        head = self._store.head
+        return TreeView(self.key, head.fork, self._roots, head.signature, self.manifest, self._read_node, self.get)
+
+    def signed_head(self) -> SignedHead:
+        """The present head as a chain stores it."""
+        return SignedHead(self.length, self.fork, self.tree_hash(), self.byte_length)
+
+    def head_proof(self) -> bytes:
+        """The present head as its author publishes it on a chain; raises `LocalProtocolError` while it is empty."""
+        self._check_open()
+        if self.length == 0:
+            raise LocalProtocolError("an empty core has no head to prove")
+        manifest = self.manifest.encode() if self.manifest else None
+        return encode_head_proof(HeadProof(manifest, self.fork, self.length, self._roots, self.signature))
+
+    def has(self, index: int) -> bool:
+        """True when the block is here."""
+        return self._store.bitfield.get(index)
+
+    def has_range(self, start: int, end: int) -> bool:
+        """True when all blocks from `start` to `end - 1` are here."""
+        return self._store.bitfield.all_set(start, end)
+
+    def get(self, index: int) -> bytes:
+        """A block that is here, checked against its hash.
+
+        Raises `BlockNotAvailable` when it is not here and `StoreCorrupt` when the stored bytes were damaged.
+        """
+        self._check_open()
+        if not self.has(index):
+            raise BlockNotAvailable(f"block {index} is not stored")
+        leaf = merkle.require(self._read_node, 2 * index)
+        if self._source is not None and self._source.has(index):
+            value = self._source.read(index)
+            if value is None:
+                raise BlockNotAvailable(f"the source of block {index} did not deliver it")
+        else:
+            value = self._store.read_data(merkle.byte_offset(self._read_node, self.length, leaf.index), leaf.size)
+        if crypto.leaf_hash(value) == leaf.hash:
+            return value
+        if self._source is not None:
+            raise BlockNotAvailable(f"block {index} is neither in its source nor in the store")
+        raise StoreCorrupt(f"the stored bytes of block {index} do not have its hash")
+
+    def _load(self) -> None:
+        head = self._store.head
+        try:
+            self._roots = merkle.read_roots(self._read_node, head.length)
+        except BlockNotAvailable as error:
+            raise StoreCorrupt(f"the tree lost a root of the head: {error}") from None
+        self._contiguous = self._store.bitfield.first_unset()
+        if head.length and not self._head_is_signed():
+            raise StoreCorrupt("the stored tree does not match its signature")
+
+    def _head_is_signed(self) -> bool:
+        several_signers = self.manifest is not None and len(self.manifest.signers) > 1
+        if several_signers and len(self.signature) == crypto.SIGNATURE_SIZE:
+            return True  # one signer's own part: the quorum's signature is put together elsewhere
+        return self._verifier_now().verify(self._roots, self.fork, self.signature)
+
+    def _read_node(self, index: int) -> Node | None:
+        return self._store.read_node(index)
+
+    def _verifier_now(self) -> Verifier:
+        if self._verifier is None:
+            self._verifier = verifier_for(self.key, self.manifest)
+        return self._verifier
+
+    def _checked_length(self, length: int) -> int:
+        if not 0 <= length <= self.length:
+            raise LocalProtocolError(f"length {length} is outside a log of {self.length} blocks")
+        return length
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise CoreClosed("the core is closed")

@@ -1,0 +1,100 @@
+"""`datdot dev` and `datdot localnet`: a whole market on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.options import (
+    Blocks,
+    Json,
+    LogJson,
+    LogLevel,
+    Shares,
+    Timeout,
+    checked_blocks,
+    checked_shares,
+    set_up_logs,
+)
+from node.cli.output import REFUSED, refusing
+
+DEFAULT_BLOCK_SECONDS = 1.0
+DEFAULT_LOCALNET_BLOCK_SECONDS = 6.0
+
+BlockTime = Annotated[
+    float | None, typer.Option("--block-time", min=0.1, max=600, help="Seconds per block, written into a new chain.")
+]
+
+
+def dev(
+    data: Annotated[Path | None, typer.Option("--data", help="Keep the data here; a temporary folder else.")] = None,
+    block_time: BlockTime = None,
+    blocks: Blocks = "interval",
+    rpc_port: Annotated[int | None, typer.Option("--rpc-port", min=0, max=65_535, help="Default 9944 if free.")] = None,
+    app_port: Annotated[int | None, typer.Option("--app-port", min=0, max=65_535, help="Default 8080 if free.")] = None,
+    share: Shares = None,
+    as_json: Json = False,
+    timeout: Timeout = None,
+    log_level: LogLevel = "warning",
+    log_json: LogJson = False,
+) -> None:
+    """Run a market in one process: a validator, nine providers and funded development accounts."""
+    with refusing():
+        set_up_logs(log_level, log_json)
+        shares, mode = checked_shares(share), checked_blocks(blocks)
+        from node.cli.running import run_until_stopped
+        from node.config import StartRefused
+        from node.devnet.dev import DevConfig, run_dev
+
+        config = DevConfig(
+            directory=data,
+            block_time_seconds=block_time or DEFAULT_BLOCK_SECONDS,
+            block_time_given=block_time is not None,
+            blocks=mode,
+            rpc_port=rpc_port,
+            app_port=app_port,
+            shares=shares,
+            timeout_seconds=timeout,
+        )
+        with refusing(StartRefused):
+            done = run_until_stopped(run_dev, config, as_json)
+    if done is False:
+        raise typer.Exit(REFUSED)
+
+
+def localnet(
+    validators: Annotated[int, typer.Option("--validators", min=1, max=64, help="How many validator processes.")] = 4,
+    providers: Annotated[int, typer.Option("--providers", min=0, max=256, help="How many provider processes.")] = 9,
+    directory: Annotated[Path | None, typer.Option("--dir", help="Keep the data here; a temporary folder else.")] = None,
+    block_time: BlockTime = None,
+    base_port: Annotated[
+        int | None, typer.Option("--base-port", min=1024, max=60_000, help="First of the ports to use; default free ones.")
+    ] = None,
+    share: Shares = None,
+    as_json: Json = False,
+    timeout: Timeout = None,
+    log_level: LogLevel = "warning",
+    log_json: LogJson = False,
+) -> None:
+    """Run a market of several processes with real ports between them."""
+    with refusing():
+        set_up_logs(log_level, log_json)
+        shares = checked_shares(share)
+        from node.cli.running import run_until_stopped
+        from node.config import StartRefused
+        from node.devnet.localnet import LocalnetConfig, run_localnet
+
+        config = LocalnetConfig(
+            directory=directory,
+            validators=validators,
+            providers=providers,
+            block_time_seconds=block_time or DEFAULT_LOCALNET_BLOCK_SECONDS,
+            block_time_given=block_time is not None,
+            base_port=base_port,
+            shares=shares,
+            timeout_seconds=timeout,
+        )
+        with refusing(StartRefused):
+            done = run_until_stopped(run_localnet, config, as_json)
+    if done is False:
+        raise typer.Exit(REFUSED)

@@ -1,0 +1,51 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.output import Refused
+from node.config import BLOCK_MODES, BlockMode
+
+RpcPort = Annotated[int, typer.Option("--rpc-port", min=0, max=65_535, help="JSON-RPC port; 0 lets the system choose.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines on standard output.")]
+LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error (on standard error).")]
+LogJson = Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines.")]
+Blocks = Annotated[str, typer.Option("--blocks", help="interval, instant (on each extrinsic) or manual.")]
+Shares = Annotated[
+    list[str] | None,
+    typer.Option("--share", metavar="PATH|KEY@HOST:PORT", help="A file or a served core to host; may be repeated."),
+]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", min=1, help="With --share: give up after so many seconds (exit 1).")
+]
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def set_up_logs(level: str, as_json: bool) -> None:
+    """Configures the process's logs; raises Refused for an unknown level."""
+    from node.logs import configure_logs
+
+    if level not in LOG_LEVELS:
+        raise Refused(f"--log-level: {level!r} is not known; use one of {', '.join(LOG_LEVELS)}")
+    configure_logs(level, as_json=as_json)
+
+
+def checked_blocks(mode: str) -> BlockMode:
+    """The block mode, or Refused with those that exist."""
+    for known in BLOCK_MODES:
+        if mode == known:
+            return known
+    raise Refused(f"--blocks: {mode!r} is not known; use one of {', '.join(BLOCK_MODES)}")
+
+
+def checked_shares(shares: list[str] | None) -> tuple[str, ...]:
+    """The things to share; raises Refused for a file that cannot be read."""
+    for share in shares or ():
+        if "@" in share and not Path(share).exists():
+            continue
+        if not Path(share).is_file():
+            what = "is a folder: only single files can be shared so far" if Path(share).is_dir() else "does not exist"
+            raise Refused(f"--share: {share} {what}")
+    return tuple(shares or ())

@@ -1,0 +1,33 @@
+"""Running a trio program until it ends or the process is told to stop."""
+
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+import trio
+
+log = structlog.get_logger("datdot")
+Result = TypeVar("Result")
+
+
+def run_until_stopped(program: Callable[..., Awaitable[Result]], *arguments: Any) -> Result | None:
+    """Runs `program(*arguments)`; SIGINT and SIGTERM cancel it, and then the result is None."""
+
+    async def supervise() -> Result | None:
+        result: Result | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_on_signal, nursery.cancel_scope)
+            result = await program(*arguments)
+            nursery.cancel_scope.cancel()
+        return result
+
+    return trio.run(supervise, strict_exception_groups=True)
+
+
+async def _cancel_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            log.info("stopping", signal=signal.Signals(number).name)
+            scope.cancel()
+            return

@@ -1,0 +1,41 @@
+"""What a node is told when it starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from node.keys.keypair import Keypair
+from runtime.genesis import ChainSpec
+
+LOOPBACK = "127.0.0.1"
+BlockMode = Literal["interval", "instant", "manual"]
+BLOCK_MODES: tuple[BlockMode, ...] = ("interval", "instant", "manual")
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """One process: a chain node, and the services of the provider accounts that share it.
+
+    Ports of 0 are chosen by the system. `sealing_workers` is the number of processes that seal and open chunks.
+    """
+
+    spec: ChainSpec
+    base_path: Path
+    validator: Keypair | None = None
+    providers: tuple[Keypair, ...] = ()
+    host: str = LOOPBACK
+    p2p_port: int = 0
+    rpc_port: int = 0
+    bootnodes: tuple[str, ...] = ()
+    archive: bool = False
+    blocks: BlockMode = "interval"
+    sealing_workers: int = 2
+    network_seed: bytes | None = None
+    """The 32-byte seed of the node's own peer id; by default that of its validator's or first provider's noise key."""
+
+    rpc_hosts: frozenset[str] = frozenset()
+    rpc_origins: frozenset[str] = frozenset()
+
+
+class StartRefused(Exception):
+    """The node cannot start as asked: one sentence that says why and what to do."""

@@ -1,0 +1,169 @@
+"""The hosting market as a pallet: its calls, its hooks, nothing else.
+
+State is declared in `storage`, what calls check and do stands in `calls/`, what happens in blocks in `lifecycle`.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pallets.datdot import contracts, invariants, lifecycle, proofs
+from pallets.datdot.calls import feeds, plans, reports, users
+from pallets.datdot.components import (
+    HEAD_PROOF_BOUND,
+    Components,
+    FormInput,
+    KeyProofs,
+    LeafEvidence,
+    PlanInput,
+    PositionResult,
+    RoleOffer,
+)
+from pallets.datdot.events import DatDotError
+from pallets.datdot.storage import Market
+from pallets.datdot.types import POSITIONS_BOUND, ItemId
+from runtime.errors import ensure
+from runtime.origin import Origin, ensure_root, ensure_signed
+from runtime.pallet import call
+from runtime.types import U128, Bytes32, MaxLength
+from runtime.weights import (
+    OPERATIONAL,
+    PICOSECONDS_PER_MICROSECOND,
+    Pays,
+    PostDispatchInfo,
+    Weight,
+)
+
+EVIDENCE_BOUND = 256
+OFFERS_BOUND = 3
+HASH_BYTES = 32
+
+
+def _microseconds(count: int) -> Weight:
+    return Weight(count * PICOSECONDS_PER_MICROSECOND)
+
+
+BLOCK_WEIGHT = _microseconds(200)
+TASK_WEIGHT = _microseconds(400)
+CALL_WEIGHT = _microseconds(400)
+PLAN_DATE_WEIGHT = _microseconds(100)
+COMPONENT_WEIGHT = _microseconds(60)
+FEED_WEIGHT = _microseconds(600)
+CHUNK_WEIGHT = _microseconds(15)
+CONTRACT_WEIGHT = _microseconds(120)
+REPORT_WEIGHT = _microseconds(2_500)
+EVIDENCE_WEIGHT = _microseconds(100)
+LANE_WEIGHT = _microseconds(150)
+
+
+def _components_weight(components: Components) -> Weight:
+    """Heads are verified, hashes grown over proven chunks, every other component is stored once."""
+    proof_bytes = sum(len(proof) for dataset in components.datasets for proof in dataset.sizes_proofs)
+    others = len(components.datasets) + len(components.timetables) + len(components.regions)
+    others += len(components.performances) + len(components.resources)
+    return (
+        FEED_WEIGHT * len(components.feeds)
+        + CHUNK_WEIGHT * (proof_bytes // (HASH_BYTES + 1))
+        + COMPONENT_WEIGHT * others
+    )
+
+
+def _registration_weight(pallet: Market, components: Components, **_: object) -> Weight:
+    return CALL_WEIGHT + _components_weight(components)
+
+
+def _plan_weight(pallet: Market, plan: PlanInput, components: Components, **_: object) -> Weight:
+    """Contracts that datasets of the call make, or the most a plan may have where it refers to stored ones."""
+    most = pallet.config.max_contracts_per_plan
+    made = 0
+    for entry in plan.program:
+        for reference in entry.datasets:
+            local = 0 < -reference <= len(components.datasets)
+            ranges: Sequence[tuple[int, int]] = components.datasets[-reference - 1].ranges if local else ()
+            size = max(contracts.count_sets(ranges, pallet.config.contract_set_size), 0)
+            made += size if local else most
+    return CALL_WEIGHT + _components_weight(components) + CONTRACT_WEIGHT * min(made, most)
+
+
+def _evidence_weight(pallet: Market, evidence: Sequence[LeafEvidence], **_: object) -> Weight:
+    """The last answer settles every lane of the hoster."""
+    return CALL_WEIGHT + EVIDENCE_WEIGHT * len(evidence) + LANE_WEIGHT * pallet.config.max_hosting_slots
+
+
+class DatDot(Market):
+    """A market in which data of hypercores is hosted: publish a plan, and providers are drawn, checked and paid."""
+
+    @call(weight=CALL_WEIGHT)
+    def new_user(self, origin: Origin, noise_key: Bytes32, signing_key: Bytes32, key_proofs: KeyProofs) -> None:
+        """Join the market with two ed25519 keys, each of which has signed for this account on this chain."""
+        users.new_user(self, ensure_signed(origin), noise_key, signing_key, key_proofs)
+
+    @call(weight=_registration_weight)
+    def register_for_work(
+        self,
+        origin: Origin,
+        form: FormInput,
+        components: Components,
+        roles: Annotated[tuple[RoleOffer, ...], MaxLength(OFFERS_BOUND)],
+    ) -> None:
+        """Offer storage and work in roles; a repeated call replaces the form and changes the named roles."""
+        users.register_for_work(self, ensure_signed(origin), form, components, roles)
+
+    @call(weight=FEED_WEIGHT)
+    def publish_feed(
+        self, origin: Origin, key: Bytes32, head_proof: Annotated[bytes, MaxLength(HEAD_PROOF_BOUND)]
+    ) -> None:
+        """Make a hypercore known by its key and a signed head. A known feed keeps its id and its head."""
+        feeds.publish_feed(self, self.caller(ensure_signed(origin)), key, head_proof)
+
+    @call(weight=_plan_weight)
+    def publish_plan(self, origin: Origin, plan: PlanInput, components: Components, deposit: U128) -> PostDispatchInfo:
+        """Order hosting and put the deposit into escrow; it must cover what the plan may cost at most."""
+        made = plans.publish_plan(self, ensure_signed(origin), plan, components, deposit)
+        return PostDispatchInfo(CALL_WEIGHT + _components_weight(components) + CONTRACT_WEIGHT * made)
+
+    @call(weight=REPORT_WEIGHT, dispatch_class=OPERATIONAL)
+    def amendment_report(
+        self,
+        origin: Origin,
+        amendment: ItemId,
+        results: Annotated[tuple[PositionResult, ...], MaxLength(POSITIONS_BOUND)],
+    ) -> PostDispatchInfo:
+        """Report as an attestor what became of the positions of an amendment. An accepted report costs no fee."""
+        reports.amendment_report(self, ensure_signed(origin), amendment, results)
+        return PostDispatchInfo(pays_fee=Pays.NO)
+
+    @call(weight=_evidence_weight, dispatch_class=OPERATIONAL)
+    def submit_storage_challenge(
+        self,
+        origin: Origin,
+        challenge: ItemId,
+        evidence: Annotated[tuple[LeafEvidence, ...], MaxLength(EVIDENCE_BOUND)],
+    ) -> PostDispatchInfo:
+        """Answer a storage challenge, whole or in parts. Accepted evidence costs no fee."""
+        hoster = self.caller(ensure_signed(origin))
+        lanes = len(self.hosting.get(hoster).lanes)
+        proofs.answer(self, hoster, challenge, evidence)
+        used = CALL_WEIGHT + EVIDENCE_WEIGHT * len(evidence) + LANE_WEIGHT * lanes
+        return PostDispatchInfo(used, Pays.NO)
+
+    @call(weight=PLAN_DATE_WEIGHT)
+    def start_plan(self, origin: Origin, plan: ItemId) -> None:
+        """Start a plan, as root: the scheduler does it at the plan's `from`."""
+        ensure_root(origin)
+        ensure(self.plan_by_id.contains(plan), DatDotError.MISSING_PLAN)
+        lifecycle.start_plan(self, plan)
+
+    @call(weight=PLAN_DATE_WEIGHT)
+    def end_plan(self, origin: Origin, plan: ItemId) -> None:
+        """End a plan, as root: the scheduler does it at the plan's `until`."""
+        ensure_root(origin)
+        ensure(self.plan_by_id.contains(plan), DatDotError.MISSING_PLAN)
+        lifecycle.end_plan(self, plan)
+
+    def on_initialize(self, number: int) -> Weight:
+        """Carry out what is due, draw providers, open challenges."""
+        return BLOCK_WEIGHT + TASK_WEIGHT * lifecycle.run_block(self)
+
+    def try_state(self) -> None:
+        """Check the market's invariants (`invariants` lists them)."""
+        invariants.check(self)

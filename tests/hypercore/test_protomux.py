@@ -1,0 +1,370 @@
+"""Channel multiplexing against golden frames and recorded sessions, and its refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypercore.errors import DecodeError, LocalProtocolError, RemoteProtocolError
+from hypercore.messages import PROTOCOL, PROTOCOL_ALIAS, Handshake, decode_message
+from hypercore.protomux import (
+    BATCH_BYTES,
+    BATCH_ITEM_BYTES,
+    MAX_UNANSWERED_BYTES,
+    Channel,
+    ChannelClosed,
+    ChannelMessage,
+    ChannelOpened,
+    Event,
+    OpenRequested,
+    Protomux,
+)
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "hypercore"
+FRAMES = {
+    frame["op"].split(":")[0]: bytes.fromhex(frame["hex"])
+    for frame in json.loads((VECTORS / "12_protomux.json").read_text())["frames"]
+}
+ID = b"\x09" * 32
+REJECT = b"\x00\x02"
+
+
+def events(mux: Protomux) -> list[Event]:
+    found = []
+    while (event := mux.next_event()) is not None:
+        found.append(event)
+    return found
+
+
+def deliver(source: Protomux, target: Protomux) -> list[Event]:
+    for message in source.flush():
+        target.receive(message)
+    return events(target)
+
+
+def open_pair(protocol: str = "chat", id: bytes = b"") -> tuple[Protomux, Protomux, Channel, Channel]:
+    left, right = Protomux(), Protomux()
+    left_channel = left.open(protocol, id)
+    assert deliver(left, right) == [OpenRequested(protocol, id)]
+    right_channel = right.open(protocol, id)
+    deliver(right, left)
+    events(right)
+    return left, right, left_channel, right_channel
+
+
+def answer_opens(mux: Protomux, count: int) -> None:
+    """Pairs our first `count` channels, as the other side would."""
+    for remote_id in range(1, count + 1):
+        other = Protomux()
+        for _ in range(remote_id - 1):
+            other.open("filler", bytes((_ + 1,)))
+        other.flush()
+        channel = mux._local[remote_id]
+        other.open(channel.protocol, channel.id)
+        mux.receive(other.flush()[0])
+    events(mux)
+
+
+def test_control_and_channel_messages_are_golden() -> None:
+    mux = Protomux()
+    first = mux.open(PROTOCOL, ID, Handshake(b"\x08" * 32).encode())
+    assert mux.flush() == [FRAMES["open channel 1"]]
+    second = mux.open("chat", b"", b"\x02hi")
+    assert mux.flush() == [FRAMES["open channel 2"]]
+    answer_opens(mux, 2)
+    mux.send(first, 0, b"abc")
+    assert mux.flush() == [FRAMES['channel 1 message type 0 raw "abc"']]
+    mux.send(first, 2, b"\x03xyz")
+    assert mux.flush() == [FRAMES['channel 1 message type 2 string "xyz"']]
+    for channel, type, body in ((first, 0, b"a"), (first, 1, b"b"), (second, 0, b"\x01c"), (first, 0, b"d")):
+        mux.send(channel, type, body)
+    assert mux.flush() == [FRAMES["batch"]]
+    mux.close(second)
+    assert mux.flush() == [FRAMES["close channel 2"]]
+
+
+def test_reject_of_an_unknown_protocol_is_golden() -> None:
+    mux = Protomux()
+    mux.receive(FRAMES["open channel 1"])
+    assert events(mux) == [OpenRequested(PROTOCOL, ID)]
+    mux.reject(PROTOCOL, ID)
+    assert mux.flush() == [FRAMES["reply to a remote open (remote channel id 1) of an unknown protocol"]]
+
+
+def test_golden_batch_and_close_are_read() -> None:
+    mux = Protomux()
+    first, second = mux.open(PROTOCOL, ID), mux.open("chat", b"")
+    mux.receive(FRAMES["open channel 1"])
+    mux.receive(FRAMES["open channel 2"])
+    assert events(mux) == [ChannelOpened(first, Handshake(b"\x08" * 32).encode()), ChannelOpened(second, b"\x02hi")]
+    mux.receive(FRAMES["batch"])
+    assert events(mux) == [
+        ChannelMessage(first, 0, b"a"),
+        ChannelMessage(first, 1, b"b"),
+        ChannelMessage(second, 0, b"\x01c"),
+        ChannelMessage(first, 0, b"d"),
+    ]
+    mux.receive(FRAMES["close channel 1 inside a batch"])
+    assert events(mux) == [ChannelClosed(first, rejected=False)]
+    mux.receive(FRAMES["open with 300-byte id (3-byte length prefix)"].replace(b"\x00\x01\x03", b"\x00\x01\x01", 1))
+    assert events(mux) == [OpenRequested("chat", b"\x01" * 300)]
+
+
+def plaintexts(transcript: dict[str, Any]) -> list[tuple[str, bytes]]:
+    """Who sent what, in write order; messages with 64 KiB blocks are recorded shortened and left out."""
+    messages = transcript.get("fullPlain", transcript["messages"])
+    return [(message["from"], bytes.fromhex(message["hex"])) for message in messages if "..." not in message["hex"]]
+
+
+def replay(mux: Protomux, plaintext: bytes) -> int:
+    """Feeds one recorded message; answers opens; returns how many core messages were decoded and re-encoded."""
+    mux.receive(plaintext)
+    seen = 0
+    while (event := mux.next_event()) is not None:
+        if isinstance(event, OpenRequested):
+            mux.open(event.protocol, event.id)
+        elif isinstance(event, ChannelMessage):
+            message = decode_message(event.type, event.body)
+            assert message is not None
+            assert message.type == event.type
+            assert message.encode() == event.body
+            seen += 1
+        elif isinstance(event, ChannelOpened):
+            assert Handshake.decode(event.handshake).encode() == event.handshake
+    return seen
+
+
+@pytest.mark.parametrize("path", sorted(VECTORS.glob("13_transcript_*.json")), ids=lambda path: path.stem)
+def test_every_message_of_a_recorded_session_decodes_and_encodes_to_equal_bytes(path: Path) -> None:
+    transcript = json.loads(path.read_text())
+    expected = {"initiator": 0, "responder": 0}
+    for message in transcript["messages"]:
+        for item in message["decoded"]:
+            expected[message["from"]] += sum("name" in part for part in item.get("batch", [item]))
+    receivers = {"initiator": Protomux(), "responder": Protomux()}
+    seen = {"initiator": 0, "responder": 0}
+    for sender, plaintext in plaintexts(transcript):
+        if plaintext[:2] == REJECT:
+            # The receiving half below opens everything, so a recorded refusal is a close of what it opened.
+            other = receivers["initiator" if sender == "responder" else "responder"]
+            other.close(other._remote[plaintext[2]].channel)
+        else:
+            seen[sender] += replay(receivers[sender], plaintext)
+    shortened = len(transcript["messages"]) - len(plaintexts(transcript))
+    assert sum(seen.values()) == sum(expected.values()) - shortened
+
+
+def test_channels_open_in_either_order_and_at_once() -> None:
+    left, right = Protomux(), Protomux()
+    a, b = left.open("chat", b"x"), right.open("chat", b"x")
+    assert deliver(left, right) == [ChannelOpened(b, b"")]
+    assert deliver(right, left) == [ChannelOpened(a, b"")]
+    left.send(a, 3, b"hello")
+    assert deliver(left, right) == [ChannelMessage(b, 3, b"hello")]
+
+
+def test_messages_before_our_open_are_kept_in_order() -> None:
+    left, right, _, _ = open_pair()
+    late = left.open("late", b"")
+    late.remote_id = 99
+    left.send(late, 0, b"one")
+    left.send(late, 1, b"two")
+    assert deliver(left, right) == [OpenRequested("late", b"")]
+    channel = right.open("late", b"")
+    assert events(right) == [
+        ChannelOpened(channel, b""),
+        ChannelMessage(channel, 0, b"one"),
+        ChannelMessage(channel, 1, b"two"),
+    ]
+
+
+def test_an_alias_of_a_protocol_pairs_with_its_name() -> None:
+    left, right = Protomux(), Protomux({PROTOCOL_ALIAS: PROTOCOL})
+    channel = right.open(PROTOCOL, ID)
+    left.open(PROTOCOL_ALIAS, ID)
+    assert deliver(left, right) == [ChannelOpened(channel, b"")]
+
+
+def test_a_rejected_channel_can_be_opened_again() -> None:
+    left, right = Protomux(), Protomux()
+    channel = left.open("chat", b"")
+    deliver(left, right)
+    right.reject("chat", b"")
+    assert deliver(right, left) == [ChannelClosed(channel, rejected=True)]
+    assert channel.closed
+    again = left.open("chat", b"")
+    assert again.local_id == channel.local_id
+    assert deliver(left, right) == [OpenRequested("chat", b"")]
+
+
+def test_a_closed_channel_gives_its_number_back_to_both_sides() -> None:
+    left, right, left_channel, right_channel = open_pair()
+    left.close(left_channel)
+    assert deliver(left, right) == [ChannelClosed(right_channel, rejected=False)]
+    assert left.open("other", b"").local_id == left_channel.local_id
+    assert deliver(left, right) == [OpenRequested("other", b"")]
+
+
+def test_closing_before_the_peer_answers_ends_with_its_answer() -> None:
+    left, right = Protomux(), Protomux()
+    channel = left.open("chat", b"")
+    opening = left.flush()
+    left.close(channel)
+    closing = left.flush()
+    for message in opening:
+        right.receive(message)
+    right.open("chat", b"")
+    for message in right.flush():
+        left.receive(message)
+    assert events(left) == []
+    for message in closing:
+        right.receive(message)
+    assert isinstance(events(right)[-1], ChannelClosed)
+    assert left.open("chat", b"").local_id == channel.local_id
+
+
+def test_messages_for_a_closed_channel_are_dropped() -> None:
+    left, right, left_channel, right_channel = open_pair()
+    left.send(left_channel, 0, b"late")
+    right.close(right_channel)
+    assert deliver(left, right) == []
+    left.close(left_channel)
+    left.close(left_channel)
+    left.send(left_channel, 0, b"ignored")
+    assert len(left.flush()) == 1
+
+
+def test_large_messages_travel_alone_and_batches_are_bounded() -> None:
+    left, right, left_channel, _ = open_pair()
+    bodies = [b"s", bytes(BATCH_ITEM_BYTES + 1), b"t"] + [bytes(BATCH_ITEM_BYTES - 1)] * 40
+    for body in bodies:
+        left.send(left_channel, 1, body)
+    messages = left.flush()
+    assert max(map(len, messages)) < BATCH_BYTES + 1024
+    for message in messages:
+        right.receive(message)
+    assert [event.body for event in events(right) if isinstance(event, ChannelMessage)] == bodies
+
+
+def test_unknown_control_types_and_unknown_channels_are_ignored() -> None:
+    mux = Protomux()
+    for message in (b"\x00\x09anything", b"\x05\x00body", b"\x00\x03\x07", b"\x00\x03\x00"):
+        mux.receive(message)
+    assert events(mux) == []
+    assert mux.flush() == []
+
+
+def test_the_control_channel_cannot_be_opened() -> None:
+    mux = Protomux()
+    mux.receive(b"\x00\x01\x00\x04chat\x00")
+    assert events(mux) == []
+    assert mux.flush() == [b"\x00\x02\x00"]
+
+
+def test_a_second_channel_for_an_open_name_is_rejected() -> None:
+    _, right, _, _ = open_pair()
+    right.receive(b"\x00\x01\x02\x04chat\x00")
+    assert events(right) == []
+    assert right.flush() == [b"\x00\x02\x02"]
+
+
+@pytest.mark.parametrize("remote_id", [2, 3, 200])
+def test_a_channel_number_that_skips_one_is_refused(remote_id: int) -> None:
+    with pytest.raises(RemoteProtocolError, match="skips"):
+        Protomux().receive(bytes((0, 1, remote_id)) + b"\x04chat\x00")
+
+
+def test_a_live_channel_number_opened_again_is_refused() -> None:
+    mux = Protomux()
+    mux.receive(b"\x00\x01\x01\x04chat\x00")
+    with pytest.raises(RemoteProtocolError, match="twice"):
+        mux.receive(b"\x00\x01\x01\x05other\x00")
+
+
+def test_more_channels_than_the_bound_are_refused() -> None:
+    mux = Protomux(max_channels=2)
+    mux.receive(b"\x00\x01\x01\x01a\x00")
+    mux.receive(b"\x00\x01\x02\x01b\x00")
+    with pytest.raises(RemoteProtocolError, match="more than 2"):
+        mux.receive(b"\x00\x01\x03\x01c\x00")
+    mux.open("a", b"")
+    mux.open("b", b"")
+    with pytest.raises(LocalProtocolError, match="more than 2"):
+        mux.open("c", b"")
+
+
+def test_too_many_messages_before_our_answer_are_refused() -> None:
+    mux = Protomux()
+    mux.receive(b"\x00\x01\x01\x04chat\x00")
+    mux.receive(b"\x01\x00" + bytes(MAX_UNANSWERED_BYTES - 1))
+    with pytest.raises(RemoteProtocolError, match="not answered"):
+        mux.receive(b"\x01\x00")
+
+
+def test_rejecting_frees_the_kept_messages() -> None:
+    mux = Protomux()
+    mux.receive(b"\x00\x01\x01\x04chat\x00")
+    mux.receive(b"\x01\x00" + bytes(MAX_UNANSWERED_BYTES - 1))
+    mux.reject("chat", b"")
+    mux.receive(b"\x00\x01\x01\x04chat\x00")
+    mux.receive(b"\x01\x00" + bytes(MAX_UNANSWERED_BYTES - 1))
+    assert [type(event) for event in events(mux)] == [OpenRequested, OpenRequested]
+
+
+@pytest.mark.parametrize("message", [b"\x00\x02\x01", b"\x00\x02\x00"])
+def test_a_reject_of_nothing_is_refused(message: bytes) -> None:
+    with pytest.raises(RemoteProtocolError, match="not waiting"):
+        Protomux().receive(message)
+
+
+def test_a_batch_inside_a_batch_is_refused() -> None:
+    with pytest.raises(RemoteProtocolError, match="inside"):
+        Protomux().receive(b"\x00\x00\x00\x02\x00\x00")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\x00",
+        b"\x00\x00",
+        b"\x00\x00\x01\x05ab",
+        b"\x00\x01\x01",
+        b"\x00\x01\x01\x04cha",
+        b"\x00\x01\x01\x02\xff\xfe\x00",
+        b"\x00\x01\x01\xfd\x01\x04" + bytes(1025),
+        b"\x00\x03",
+    ],
+)
+def test_malformed_messages_are_refused(message: bytes) -> None:
+    with pytest.raises(DecodeError):
+        Protomux().receive(message)
+
+
+def test_opening_twice_rejecting_nothing_and_sending_too_early_are_our_faults() -> None:
+    mux = Protomux()
+    channel = mux.open("chat", b"")
+    with pytest.raises(LocalProtocolError, match="already open"):
+        mux.open("chat", b"")
+    with pytest.raises(LocalProtocolError, match="did not ask"):
+        mux.reject("other", b"")
+    with pytest.raises(LocalProtocolError, match="has not opened"):
+        mux.send(channel, 0, b"")
+
+
+@settings(max_examples=200, deadline=None)
+@given(messages=st.lists(st.binary(max_size=40).map(lambda tail: b"\x00" + tail), max_size=6))
+def test_arbitrary_control_messages_are_handled_or_refused(messages: list[bytes]) -> None:
+    mux = Protomux()
+    try:
+        for message in messages:
+            mux.receive(message)
+            events(mux)
+    except RemoteProtocolError:
+        return
+    mux.flush()
