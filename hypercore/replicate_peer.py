@@ -249,7 +249,7 @@ class ReplicationPeer:
         self.wake()
 
     def take(self, budget_bytes: int) -> list[Message]:
-        """Messages to send now, with about `budget_bytes` of block content (one block at least, if asked for)."""
+        """Messages to send now, with about `budget_bytes` of answers (one at least, if any is due)."""
         if not self.is_open:
             return []
         messages: list[Message] = []
@@ -258,12 +258,14 @@ class ReplicationPeer:
         messages += self._announcements
         self._announcements = []
         self._take_sync(messages)
-        for want in self._wants:
-            messages += self._answer_want(want)
         messages += self._cancels
         messages += self._extensions
-        self._wants, self._cancels, self._extensions, self._extension_bytes = [], [], [], 0
+        self._cancels, self._extensions, self._extension_bytes = [], [], 0
         messages += self.replicator.next_requests(self)
+        while self._wants and budget_bytes > 0:
+            for reply in self._answer_want(self._wants.pop(0)):
+                messages.append(reply)
+                budget_bytes -= 4 * len(reply.words) if isinstance(reply, BitfieldMessage) else 1
         while self._requests and budget_bytes > 0:
             answer = self._answer(self._requests.pop(next(iter(self._requests))))
             messages.append(answer)
@@ -271,11 +273,6 @@ class ReplicationPeer:
             if isinstance(answer, Data) and answer.proof.block is not None:
                 budget_bytes -= len(answer.proof.block.value)
         return messages
-
-    @property
-    def has_work(self) -> bool:
-        """True while requests of the peer wait for an answer."""
-        return bool(self._requests)
 
     def _take_sync(self, messages: list[Message]) -> None:
         if not self._sync_due:

@@ -264,7 +264,6 @@ class Core(CoreState):
             listener(event)
 
 
-
 def _directory(path: Path | None) -> Directory:
     return MemoryDirectory() if path is None else DiskDirectory(Path(path))
 

@@ -1,12 +1,20 @@
 """Replication of cores with peers over TCP: one object that owns the links, shares out the work and waits for results.
 
-    async with open_replication() as replication:
-        replication.add(core)
-        port = await replication.listen("127.0.0.1", 0)     # others may fetch from us
-        await replication.connect("192.0.2.7", 4000)        # we may fetch from them
-        await replication.update(core, timeout_seconds=10)  # hear of a longer log
-        await replication.download(core)                    # every block
-        block = await replication.get(core, 7)              # or only this one
+    import sys, trio
+    from hypercore.io.core import Core
+    from hypercore.io.replication import open_replication
+
+    async def main(key: str, host: str, port: str) -> None:
+        core = Core.open(None, key)                                     # in memory; or a directory
+        async with open_replication() as replication:
+            replication.add(core)                                       # serve and fetch it, with every peer
+            print("others may dial", await replication.listen())
+            await replication.connect(host, int(port))
+            await replication.update(core, timeout_seconds=10)          # hear of a longer log
+            await replication.download(core)                            # every block of it
+            print(core.length, await replication.get(core, 0))          # one block, from here or from a peer
+
+    trio.run(main, *sys.argv[1:])
 
 A JavaScript peer is `core.replicate(isInitiator)` piped to a plain socket: the side that dials is the initiator.
 """
@@ -150,7 +158,7 @@ class Replication:
     ) -> None:
         if complete():
             return
-        replicator = self.add(core)
+        replicator = self._replicators.get(core.discovery_key) or self.add(core)
         demand = replicator.want(start, end, urgent=end - start == 1)
         try:
             await self._until(core, complete, timeout_seconds, f"blocks {start} to {end - 1}")

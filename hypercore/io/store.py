@@ -309,4 +309,3 @@ def _decode_identity(data: bytes) -> Identity:
     key = reader.fixed(crypto.KEY_SIZE)
     manifest = reader.optional_buffer()
     return Identity(key, Manifest.decode(manifest) if manifest else None)
-

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import trio
-
 from hypercore.errors import HypercoreError
 from hypercore.io.core import Core
-from hypercore.io.replication import ConnectFailed, Replication, ReplicationTimeout, open_replication
+from hypercore.io.replication import Replication, ReplicationTimeout, open_replication
 from hypercore.proof import SignedHead, create_block_proof, encode_block_proof
 from node.roles import limits
 from node.roles.lane_stream import AddressDirectory
 from node.roles.market_view import LaneTerms, MarketView
-
-log = logging.getLogger(__name__)
+from pallets.datdot.contracts import normalise
 
 Endpoint = tuple[str, int]
 
@@ -77,9 +73,7 @@ class Fetcher:
         raise FetchFailed(f"{terms}: no source has the chunks: {'; '.join(problems) or 'no address is known'}")
 
 
-async def fetch_chunks(
-    key: bytes, head: SignedHead, chunks: Sequence[int], endpoint: Endpoint
-) -> FetchedLane:
+async def fetch_chunks(key: bytes, head: SignedHead, chunks: Sequence[int], endpoint: Endpoint) -> FetchedLane:
     """Chunks of a feed from one endpoint, in memory, with proofs against exactly this head.
 
     Raises FetchFailed when the endpoint does not have them or is at another head, ConnectFailed when it is not there.
@@ -113,8 +107,5 @@ def check_head(core: Core, head: SignedHead) -> None:
 
 
 async def _download(replication: Replication, core: Core, chunks: Sequence[int]) -> None:
-    for index in chunks:
-        await replication.get(core, index, timeout_seconds=limits.FETCH_SECONDS)
-
-
-__all__ = ["ConnectFailed", "FetchFailed", "FetchedChunk", "FetchedLane", "Fetcher", "check_head", "fetch_chunks"]
+    for first, last in normalise(((index, index) for index in chunks), core.length):
+        await replication.download(core, first, last + 1, timeout_seconds=limits.FETCH_SECONDS)

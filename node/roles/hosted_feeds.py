@@ -143,7 +143,7 @@ class HostedFeeds:
         core.sync()
 
     def detach(self, lane: StoredLane) -> Core | None:
-        """Serve from a lane no longer; returns the replica if it has just lost its last lane, closed and deleted."""
+        """Serve from a lane no longer; returns the replica if that was its last lane, to be given to `delete`."""
         discovery = discovery_key(lane.feed_key)
         core, source = self._feeds[discovery]
         for index in source.remove(lane):
@@ -151,9 +151,12 @@ class HostedFeeds:
         if not source.is_empty:
             return None
         del self._feeds[discovery]
-        core.close()
-        shutil.rmtree(self._directory(lane.feed_key), ignore_errors=True)
         return core
+
+    def delete(self, core: Core) -> None:
+        """Close a replica that nobody uses any more and remove its files."""
+        core.close()
+        shutil.rmtree(self._directory(core.key), ignore_errors=True)
 
     def close(self) -> None:
         """Close every replica."""

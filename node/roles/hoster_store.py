@@ -72,7 +72,7 @@ class _Trailer:
 
 @dataclass(frozen=True)
 class StoredLane:
-    """A lane on disk: `chunks` are the feed's numbers of its chunks, `offsets` where each begins and the last one ends."""
+    """A lane on disk: `chunks` are the feed's numbers of its chunks, `offsets` where each begins, and the end."""
 
     id: LaneId
     lane: Lane
@@ -98,6 +98,7 @@ class LaneStore:
         self._quota_bytes = quota_bytes
         self._free_bytes = free_bytes or _free_bytes
         self._reserved_bytes = 0
+        self._attempts = 0
         self._lanes: dict[Path, StoredLane] = {}
 
     @classmethod
@@ -146,7 +147,8 @@ class LaneStore:
         if self._free_bytes(self._path) < needed + self._reserved_bytes + TRAILER_MAX_BYTES + limits.DISK_RESERVE_BYTES:
             raise DiskFull(f"the disk has no {needed} bytes to spare")
         self._reserved_bytes += needed
-        writer = LaneWriter(self._path, terms, lane, offer)
+        self._attempts += 1
+        writer = LaneWriter(self._path, terms, lane, offer, self._attempts)
         try:
             with _disk_errors():
                 writer.create()
@@ -191,17 +193,17 @@ class LaneStore:
 class LaneWriter:
     """A lane that is being written; made by `LaneStore.begin`. `write` and `finish` raise DiskFull."""
 
-    def __init__(self, directory: Path, terms: LaneTerms, lane: Lane, offer: Offer) -> None:
+    def __init__(self, directory: Path, terms: LaneTerms, lane: Lane, offer: Offer, attempt: int) -> None:
         name = f"{terms.contract}-{terms.amendment}-{terms.position}-{lane.key.key_hash().hex()[:16]}"
         self._final = directory / f"{name}.lane"
-        self._part = directory / f"{name}.part"
+        self._part = directory / f"{name}-{attempt}.part"
         self._terms, self._lane, self._offer = terms, lane, offer
         self._file: BinaryIO | None = None
         self._lengths: list[int] = []
         self._proofs: list[bytes] = []
 
     def create(self) -> None:
-        """Open the file, emptying what another attempt with the same key left."""
+        """Make the file."""
         self._file = self._part.open("wb")
 
     def write(self, sealed: bytes, block_proof: bytes) -> None:

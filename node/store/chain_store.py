@@ -163,6 +163,11 @@ class ChainStore:
         """The way from block `old` to block `new`. Raises UnknownBlock."""
         return tree_route(self.required_header, self.required_header(old), self.required_header(new))
 
+    def written_keys(self, block_hash: bytes) -> tuple[bytes, ...]:
+        """The storage keys that a block wrote; none for one that is folded already."""
+        layer = self._layers.by_hash.get(block_hash)
+        return () if layer is None else tuple(layer.changes)
+
     # States
 
     def state(self, block_hash: bytes) -> BlockState:

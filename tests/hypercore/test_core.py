@@ -62,7 +62,9 @@ def test_truncating_and_appending_gives_the_golden_heads(vectors: Callable[[str]
 
 
 @pytest.mark.parametrize("durability", ["fsync", "process"])
-def test_a_closed_core_opens_with_everything_it_had(durability: Any, tmp_path: Path, content: Any, key_pair: Any) -> None:
+def test_a_closed_core_opens_with_everything_it_had(
+    durability: Any, tmp_path: Path, content: Any, key_pair: Any
+) -> None:
     blocks = [content("mixed", index) for index in range(40)] + [content("64k", 3)]
     core = Core.create(tmp_path / "core", key_pair=key_pair, durability=durability)
     core.append(blocks[:7])
@@ -165,7 +167,9 @@ def test_blocks_that_do_not_exist_are_not_available(index: int, filled: Callable
 
 
 @pytest.mark.parametrize(("length", "fork"), [(6, None), (-1, None), (2, 0), (2, -1)])
-def test_truncation_goes_back_in_length_and_forward_in_forks(length: int, fork: Any, filled: Callable[..., Core]) -> None:
+def test_truncation_goes_back_in_length_and_forward_in_forks(
+    length: int, fork: Any, filled: Callable[..., Core]
+) -> None:
     core = filled(5)
     with pytest.raises(LocalProtocolError):
         core.truncate(length, fork)
@@ -250,7 +254,9 @@ def test_a_copy_learns_the_manifest_and_keeps_it(tmp_path: Path, filled: Callabl
     again.close()
 
 
-def test_blocks_may_live_in_a_source_while_the_store_keeps_the_tree(tmp_path: Path, filled: Callable[..., Core]) -> None:
+def test_blocks_may_live_in_a_source_while_the_store_keeps_the_tree(
+    tmp_path: Path, filled: Callable[..., Core]
+) -> None:
     source = filled(10, "64k")
 
     class Sealed:

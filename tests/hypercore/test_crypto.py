@@ -44,7 +44,19 @@ def test_all_written_forms_of_a_key_mean_the_same() -> None:
 
 @pytest.mark.parametrize(
     "form",
-    [b"", bytes(31), bytes(33), "", "0" * 63, "0" * 65, "g" * 64, "l" * 52, "y" * 51, "y" * 51 + "b", "http://" + "y" * 52],
+    [
+        b"",
+        bytes(31),
+        bytes(33),
+        "",
+        "0" * 63,
+        "0" * 65,
+        "g" * 64,
+        "l" * 52,
+        "y" * 51,
+        "y" * 51 + "b",
+        "http://" + "y" * 52,
+    ],
 )
 def test_other_forms_of_a_key_are_refused(form: bytes | str) -> None:
     with pytest.raises(DecodeError):

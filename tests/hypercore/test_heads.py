@@ -34,7 +34,9 @@ KEY_PAIR = crypto.KeyPair.from_seed(b"\x01" * 32)
 
 @pytest.mark.parametrize("compat", [True, False])
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 10, 100])
-def test_a_published_head_is_verified_from_the_key_alone(length: int, compat: bool, filled: Callable[..., Core]) -> None:
+def test_a_published_head_is_verified_from_the_key_alone(
+    length: int, compat: bool, filled: Callable[..., Core]
+) -> None:
     core = filled(length, compat=compat)
     head = verify_head_proof(core.key, decode_head_proof(core.head_proof()))
     assert head == core.signed_head()
@@ -67,7 +69,9 @@ def test_a_head_counts_only_for_its_own_key(filled: Callable[..., Core]) -> None
         verify_head_proof(b"short", proof)
 
 
-@pytest.mark.parametrize("change", [{"length": 0}, {"length": 2}, {"length": 4}, {"length": 2**60}, {"fork": 1}, {"fork": -1}])
+@pytest.mark.parametrize(
+    "change", [{"length": 0}, {"length": 2}, {"length": 4}, {"length": 2**60}, {"fork": 1}, {"fork": -1}]
+)
 def test_a_head_with_other_numbers_is_refused(change: dict[str, int], filled: Callable[..., Core]) -> None:
     core = filled(3)
     with pytest.raises(InvalidProof):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from hypercore.messages import (
     Data,
     Extension,
     Handshake,
+    Message,
     NoData,
     Range,
     Request,
@@ -104,7 +106,7 @@ def build(type: int, fields: Fields) -> Any:
         )
     if type in (Want.type, Unwant.type):
         return (Want if type == Want.type else Unwant)(fields["start"], fields["length"], fields["any"])
-    simple = {
+    simple: dict[int, Callable[[], Message]] = {
         Cancel.type: lambda: Cancel(fields["request"]),
         NoData.type: lambda: NoData(fields["request"], fields["reason"]),
         Bitfield.type: lambda: Bitfield(fields["start"], tuple(fields["bitfield"])),

@@ -114,9 +114,7 @@ def test_tampered_later_messages_are_refused_with_the_golden_code(vectors: Calla
 
 def test_every_changed_byte_of_a_proof_is_refused_or_changes_nothing(filled: Callable[..., Core]) -> None:
     source = filled(11)
-    request = ProofRequest(
-        0, block=BlockRequest(5, 0), upgrade=UpgradeRequest(0, 7), manifest=True
-    )
+    request = ProofRequest(0, block=BlockRequest(5, 0), upgrade=UpgradeRequest(0, 7), manifest=True)
     message = Data(1, source.proof(request)).encode()
     for position in range(len(message)):
         for bit in (1, 0x80):
@@ -141,11 +139,15 @@ def test_random_requests_fill_a_clone_with_the_same_log(data: st.DataObject) -> 
     source = Core.create(None, key_pair=KEY_PAIR, compat=data.draw(st.booleans()))
     clone = Core.open(None, source.key)
     for _ in range(data.draw(st.integers(1, 3))):
-        source.append([bytes([source.length % 256]) * size for size in data.draw(st.lists(st.integers(0, 9), min_size=1))])
+        source.append(
+            [bytes([source.length % 256]) * size for size in data.draw(st.lists(st.integers(0, 9), min_size=1))]
+        )
         growth = data.draw(st.integers(1, source.length - clone.length))
         upgrade = UpgradeRequest(clone.length, growth)
         block = data.draw(st.none() | st.integers(clone.length, clone.length + growth - 1))
-        request = ProofRequest(0, upgrade=upgrade, manifest=True, block=None if block is None else BlockRequest(block, 0))
+        request = ProofRequest(
+            0, upgrade=upgrade, manifest=True, block=None if block is None else BlockRequest(block, 0)
+        )
         assert clone.apply(source.proof(request)).length_changed
         assert clone.length == source.length
         for index in data.draw(st.lists(st.integers(0, source.length - 1), max_size=12)):

@@ -152,7 +152,9 @@ def test_every_message_of_a_recorded_session_decodes_and_encodes_to_equal_bytes(
         if plaintext[:2] == REJECT:
             # The receiving half below opens everything, so a recorded refusal is a close of what it opened.
             other = receivers["initiator" if sender == "responder" else "responder"]
-            other.close(other._remote[plaintext[2]].channel)
+            channel = other._remote[plaintext[2]].channel
+            assert channel is not None
+            other.close(channel)
         else:
             seen[sender] += replay(receivers[sender], plaintext)
     shortened = len(transcript["messages"]) - len(plaintexts(transcript))

@@ -87,7 +87,8 @@ class Link:
 
 def settle(*links: Link) -> None:
     for _ in range(1000):
-        if not any([link.step() for link in links]):
+        moved = [link.step() for link in links]
+        if not any(moved):
             return
     raise AssertionError("the links never fall silent")
 
@@ -461,8 +462,8 @@ def test_answers_stop_at_the_budget_and_go_on_later() -> None:
     peer = lone_peer(core)
     tell(peer, *(Request(id + 1, ProofRequest(block=BlockRequest(id, 0))) for id in range(10)))
     counts = []
-    while peer.has_work:
-        counts.append(sum(isinstance(message, Data) for message in peer.take(2500)))
+    while messages := peer.take(2500):
+        counts.append(sum(isinstance(message, Data) for message in messages))
     assert counts == [3, 3, 3, 1]
 
 
@@ -482,6 +483,8 @@ def test_a_want_is_answered_with_what_is_here() -> None:
     assert said(peer, Bitfield) == []
     tell(peer, Want(96, 32))
     assert peer.take(BUDGET) == []
+    tell(peer, Want(0, 64), Want(0, 64), Want(64, 64))
+    assert [len(peer.take(8)) for _ in range(4)] == [1, 1, 1, 0]
     whole = lone_peer(writer)
     whole.take(BUDGET)
     tell(whole, Want(0, 1 << 21))

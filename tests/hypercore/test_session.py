@@ -11,7 +11,6 @@ import pytest
 import trio
 import trio.testing
 
-from hypercore.crypto import KeyPair
 from hypercore.errors import InvalidProof, RemoteProtocolError
 from hypercore.io import session as session_module
 from hypercore.io.core import Core
@@ -237,9 +236,14 @@ async def test_a_peer_that_never_shakes_hands_is_left(autojump_clock: trio.testi
 async def test_an_idle_link_is_kept_alive_and_never_ended(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent = []
+    sent: list[float] = []
     keep_alive = SecretStream.keep_alive
-    monkeypatch.setattr(SecretStream, "keep_alive", lambda self: sent.append(trio.current_time()) or keep_alive(self))
+
+    def watch(self: SecretStream) -> bytes:
+        sent.append(trio.current_time())
+        return keep_alive(self)
+
+    monkeypatch.setattr(SecretStream, "keep_alive", watch)
     one, two = trio.testing.memory_stream_pair()
     sessions = [Session(one, is_initiator=True), Session(two, is_initiator=False)]
     async with trio.open_nursery() as nursery:
@@ -256,10 +260,10 @@ async def test_an_idle_link_is_kept_alive_and_never_ended(
 class Stuck(trio.abc.HalfCloseableStream):
     """Passes `passes` writes on, then takes nothing more."""
 
-    def __init__(self, stream: trio.StapledStream[trio.abc.SendStream, trio.abc.ReceiveStream], passes: int) -> None:
+    def __init__(self, stream: trio.StapledStream, passes: int) -> None:
         self.stream, self.passes = stream, passes
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+    async def send_all(self, data: bytes | memoryview) -> None:
         if self.passes == 0:
             await trio.sleep_forever()
         self.passes -= 1
@@ -268,7 +272,7 @@ class Stuck(trio.abc.HalfCloseableStream):
     async def wait_send_all_might_not_block(self) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
         return await self.stream.receive_some(max_bytes)
 
     async def send_eof(self) -> None:
@@ -336,8 +340,3 @@ async def test_an_error_of_the_program_passes_through_unwrapped() -> None:
         async with open_replication() as replication:
             await replication.listen()
             raise KeyError("mine")
-
-
-async def test_secrets_do_not_show() -> None:
-    pair = KeyPair.from_seed(b"\x05" * 32)
-    assert pair.secret.hex() not in repr(Session(trio.testing.memory_stream_pair()[0], is_initiator=True, key_pair=pair))

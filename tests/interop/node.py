@@ -24,6 +24,7 @@ FOLDER = Path(__file__).resolve().parent
 NODE_MODULES = FOLDER / "node_modules"
 STAMP = NODE_MODULES / ".installed-from"
 INSTALL_TIMEOUT_SECONDS = 900
+END_TIMEOUT_SECONDS = 5
 MAX_LINE_BYTES = 1 << 20
 MAX_STDERR_BYTES = 1 << 20
 
@@ -145,7 +146,7 @@ class Script:
 
 @asynccontextmanager
 async def run_script(path: Path, arguments: Sequence[str] = ()) -> AsyncIterator[Script]:
-    """Starts `node path arguments…` and kills it when the block ends."""
+    """Starts `node path arguments…` and ends it when the block ends."""
     command = [str(require()), str(path), *arguments]
     async with trio.open_nursery() as nursery:
         process = await trio.lowlevel.open_process(
@@ -156,9 +157,11 @@ async def run_script(path: Path, arguments: Sequence[str] = ()) -> AsyncIterator
         try:
             yield script
         finally:
-            process.kill()
-            with trio.CancelScope(shield=True):
+            process.terminate()
+            with trio.move_on_after(END_TIMEOUT_SECONDS) as ending:
+                ending.shield = True
                 await process.wait()
+            process.kill()
             nursery.cancel_scope.cancel()
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe is not None:

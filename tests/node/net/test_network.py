@@ -12,7 +12,7 @@ from node.net.cbor import encode
 from node.net.gossip import Verdict
 from node.net.host import Host, ListenFailed
 from node.net.identity import InvalidPeerId
-from node.net.messages import CONTROL_PROTOCOL, Batch, Control, Handshake, chain_protocol
+from node.net.messages import CONTROL_PROTOCOL, Batch, Handshake, chain_protocol
 from node.net.peers import Offence
 from node.net.service import NetworkConfig
 
@@ -148,12 +148,18 @@ async def test_a_bootnode_that_comes_back_is_dialled_again() -> None:
             leave.set()
 
 
+async def drain(stream: Any, peer_id: str) -> None:
+    while True:
+        await stream.receive()
+
+
 class Stranger:
-    """A host that speaks the control protocol by hand."""
+    """A host that speaks the control protocol by hand and listens to everything else without an answer."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.heard: list[Control] = []
+        for kind in ("transactions", "blocks", "addresses", "sync"):
+            host.handle(chain_protocol(GENESIS, kind), drain, max_frame_bytes=limits.MAX_SYNC_FRAME_BYTES)
 
     async def shake_hands(self, node: FakeNode, best_number: int = 0, best_hash: bytes = bytes(32)) -> Any:
         """Connect and shake hands, whichever side has to open the control stream; return the stream."""
@@ -304,10 +310,9 @@ async def test_a_peer_that_announces_blocks_it_does_not_have_is_dropped_and_anot
                 await stream.receive()
                 await stream.send(b"garbage")
 
+        stranger = Stranger(host)
         host.handle(chain_protocol(GENESIS, "sync"), answer_nothing, max_frame_bytes=limits.MAX_SYNC_FRAME_BYTES)
-        for kind in ("transactions", "blocks", "addresses"):
-            host.handle(chain_protocol(GENESIS, kind), _drain)
-        await Stranger(host).shake_hands(b, best_number=1000, best_hash=bytes([1]) * 32)
+        await stranger.shake_hands(b, best_number=1000, best_hash=bytes([1]) * 32)
         await until(lambda: net_b.peer_book.points(host.peer_id, trio.current_time()) > 0)
         net_b.add_reserved_peer(a.address[0])
         await until(lambda: b.chain.best == a.chain.best)
@@ -319,8 +324,6 @@ async def test_a_peer_that_stalls_is_dropped_and_another_is_used(name: str, mock
     mock_clock.rate = 1
     a, b = FakeNode("a", FakeChain().grow(100)), FakeNode("b")
     async with a.run(), b.run() as net_b, Host.start(seed(name), LOOPBACK) as host:
-        for kind in ("transactions", "blocks", "addresses", "sync"):
-            host.handle(chain_protocol(GENESIS, kind), _drain, max_frame_bytes=limits.MAX_SYNC_FRAME_BYTES)
         await Stranger(host).shake_hands(b, best_number=1000, best_hash=bytes([1]) * 32)
         await until(lambda: net_b.is_major_syncing)
         net_b.add_reserved_peer(a.address[0])
@@ -329,11 +332,6 @@ async def test_a_peer_that_stalls_is_dropped_and_another_is_used(name: str, mock
         mock_clock.jump(limits.HASH_REQUEST_TIMEOUT_SECONDS)
         await until(lambda: b.chain.best == a.chain.best)
         assert net_b.peer_book.points(host.peer_id, trio.current_time()) > 0
-
-
-async def _drain(stream: Any, peer_id: str) -> None:
-    while True:
-        await stream.receive()
 
 
 async def test_address_records_are_exchanged_on_connect_and_gossiped_on() -> None:

@@ -145,9 +145,9 @@ def test_a_plan_in_the_past_or_without_any_time_is_refused(sponsored: World, tim
 
 def test_every_chunk_must_be_proven_small_enough(sponsored: World) -> None:
     feed = core(40)
-    other = core(40, "other")
+    other = core(24, "other")
     whole = sizes_proof(feed, 0, 39)
-    for proofs in ([], [sizes_proof(feed, 0, 8)], [sizes_proof(feed, 1, 39)], [sizes_proof(other, 0, 39)], [whole[:-1]], [b""]):
+    for proofs in ([], [sizes_proof(feed, 0, 8)], [sizes_proof(feed, 1, 39)], [sizes_proof(other, 0, 23)], [whole[:-1]], [b""]):
         arguments = plan_arguments(feed, [(0, 9)], 50, proofs=proofs)
         assert sponsored.refused(sponsored.people[1], "publish_plan", **arguments) is DatDotError.BAD_PROOF
 

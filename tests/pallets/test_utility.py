@@ -1,0 +1,131 @@
+"""Batches: in order, as far as they come, all or nothing, or in spite of everything."""
+
+from __future__ import annotations
+
+import pytest
+
+from pallets.utility import (
+    BatchCompleted,
+    BatchCompletedWithErrors,
+    BatchInterrupted,
+    ItemCompleted,
+    ItemFailed,
+    derivative_account,
+)
+from runtime.call import RuntimeCall
+from runtime.errors import Module, ModuleErrorValue, OriginRefused, Token, TokenErrorKind, TransactionalKind
+from runtime.origin import NoneOrigin
+from runtime.weights import NORMAL, OPERATIONAL
+from tests.pallets.chainfiles import ENDOWMENT, account
+from tests.pallets.harness import Chain, Outcome, transfer
+
+GOOD = transfer(account("Eve"), 1_000)
+BAD = transfer(account("Eve"), 2**100)
+NO_FUNDS = Token(TokenErrorKind.FUNDS_UNAVAILABLE)
+
+
+def batch(chain: Chain, function: str, *calls: RuntimeCall) -> Outcome:
+    return chain.submit("Bob", "Utility", function, calls=calls)
+
+
+def batch_events(outcome: Outcome) -> list[object]:
+    return [event for event in outcome.events if type(event).__module__ == "pallets.utility"]
+
+
+@pytest.mark.parametrize("function", ["batch", "batch_all", "force_batch"])
+def test_every_batch_runs_all_good_calls(chain: Chain, function: str) -> None:
+    outcome = batch(chain, function, GOOD, GOOD)
+    assert batch_events(outcome) == [ItemCompleted(), ItemCompleted(), BatchCompleted()]
+    assert chain.free(account("Eve")) == ENDOWMENT + 2_000
+
+
+@pytest.mark.parametrize("function", ["batch", "batch_all", "force_batch"])
+def test_an_empty_batch_completes(chain: Chain, function: str) -> None:
+    assert batch_events(batch(chain, function)) == [BatchCompleted()]
+
+
+def test_a_batch_stops_at_the_first_error_and_keeps_what_was_done(chain: Chain) -> None:
+    outcome = batch(chain, "batch", GOOD, BAD, GOOD)
+    assert outcome.error is None
+    assert batch_events(outcome) == [ItemCompleted(), BatchInterrupted(1, NO_FUNDS)]
+    assert chain.free(account("Eve")) == ENDOWMENT + 1_000
+
+
+def test_batch_all_undoes_everything(chain: Chain) -> None:
+    outcome = batch(chain, "batch_all", GOOD, BAD, GOOD)
+    assert outcome.error == NO_FUNDS
+    assert outcome.events == ()
+    assert chain.free(account("Eve")) == ENDOWMENT
+
+
+def test_force_batch_goes_on(chain: Chain) -> None:
+    outcome = batch(chain, "force_batch", GOOD, BAD, GOOD)
+    assert batch_events(outcome) == [
+        ItemCompleted(),
+        ItemFailed(NO_FUNDS),
+        ItemCompleted(),
+        BatchCompletedWithErrors(),
+    ]
+    assert chain.free(account("Eve")) == ENDOWMENT + 2_000
+
+
+def test_a_batch_does_not_make_its_sender_root(chain: Chain) -> None:
+    forced = RuntimeCall("Sudo", "remove_key", {})
+    outcome = batch(chain, "batch", forced)
+    assert batch_events(outcome) == [BatchInterrupted(0, Module(ModuleErrorValue(7, bytes(4))))]
+
+
+@pytest.mark.parametrize("function", ["batch", "batch_all", "force_batch"])
+def test_a_batch_has_a_bound(function: str) -> None:
+    chain = Chain(constants={"Utility": {"batched_calls_limit": 2}})
+    assert batch(chain, function, GOOD, GOOD).error is None
+    assert batch(chain, function, GOOD, GOOD, GOOD).error == Module(ModuleErrorValue(8, bytes(4)))
+
+
+@pytest.mark.parametrize("function", ["batch", "batch_all", "force_batch"])
+def test_nobody_cannot_batch(chain: Chain, function: str) -> None:
+    with chain.inside():
+        result = chain.runtime.dispatch(RuntimeCall("Utility", function, {"calls": ()}), NoneOrigin())
+    assert result.error is not None
+    assert result.error.to_scale() == OriginRefused()
+
+
+def test_a_batch_weighs_what_its_calls_weigh(chain: Chain) -> None:
+    one = chain.runtime.dispatch_info(GOOD).weight.ref_time
+    info = chain.runtime.dispatch_info(RuntimeCall("Utility", "batch", {"calls": (GOOD, GOOD)}))
+    assert 2 * one < info.weight.ref_time < 3 * one
+    assert info.class_ is NORMAL
+
+
+def test_a_batch_is_operational_only_if_all_its_calls_are(chain: Chain) -> None:
+    report = RuntimeCall("DatDot", "amendment_report", {"amendment": 1, "results": ()})
+    for calls, kind in (((report, report), OPERATIONAL), ((report, GOOD), NORMAL), ((), NORMAL)):
+        assert chain.runtime.dispatch_info(RuntimeCall("Utility", "batch", {"calls": calls})).class_ is kind
+
+
+def test_deep_nesting_ends_in_an_error_not_in_work(chain: Chain) -> None:
+    call = GOOD
+    for _ in range(15):
+        call = RuntimeCall("Utility", "batch_all", {"calls": (call,)})
+    assert batch(chain, "batch_all", call).error is not None or chain.free(account("Eve")) == ENDOWMENT + 1_000
+    with chain.inside():
+        deeper = RuntimeCall("Utility", "batch_all", {"calls": (call,)})
+        deeper = RuntimeCall("Utility", "batch_all", {"calls": (deeper,)})
+        from runtime.origin import Signed
+
+        error = chain.runtime.dispatch(deeper, Signed(account("Bob"))).error
+    assert error is not None
+    assert error.to_scale().kind is TransactionalKind.LIMIT_REACHED  # type: ignore[attr-defined]
+
+
+def test_a_derivative_account_acts_for_itself(chain: Chain) -> None:
+    child = derivative_account(account("Bob"), 7)
+    assert child != derivative_account(account("Bob"), 8)
+    chain.submit("Bob", "Balances", "transfer_keep_alive", dest=transfer(child, 0).arguments["dest"], value=10_000)
+    outcome = chain.submit("Bob", "Utility", "as_derivative", index=7, call=GOOD)
+    assert outcome.error is None
+    assert chain.free(child) == 9_000
+
+
+def test_an_empty_derivative_account_can_pay_nothing(chain: Chain) -> None:
+    assert chain.submit("Bob", "Utility", "as_derivative", index=7, call=GOOD).error == NO_FUNDS
