@@ -99,9 +99,9 @@ class Aura(Pallet):
     def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
         """Read `authorities`: a list of addresses, in the order of their turns."""
         read_mapping(genesis, at, required=("authorities",))
-        where = at / "authorities"
+        where = at["authorities"]
         listed = read_list(genesis["authorities"], where, maximum=MAX_AUTHORITIES)
-        accounts = tuple(read_account(entry, where / index) for index, entry in enumerate(listed))
+        accounts = tuple(read_account(entry, where[index]) for index, entry in enumerate(listed))
         if not accounts:
             raise GenesisError(where, "at least one address")
         if len(set(accounts)) != len(accounts):

@@ -111,13 +111,13 @@ class _Configure:
     def __call__(self, pallet: str, kind: type[C]) -> C:
         """Return a Config whose integer fields may be set by the name that the metadata shows."""
         self.known.append(pallet)
-        at = self.at / pallet
+        at = self.at[pallet]
         fields: dict[str, str] = {}
         for field in dataclasses.fields(kind):  # type: ignore[arg-type]
             if isinstance(field.default, int):
                 fields[field.metadata.get("name") or camel_case(field.name)] = field.name
         section = read_mapping(self.constants.get(pallet, {}), at, required=(), optional=tuple(fields))
-        values = {fields[name]: read_integer(value, at / name) for name, value in section.items()}
+        values = {fields[name]: read_integer(value, at[name]) for name, value in section.items()}
         try:
             return kind(**values)
         except ValueError as error:

@@ -287,8 +287,8 @@ class Scheduler(Pallet):
         """Run the tasks of one block; return False when one had to be left for the next block."""
         waiting = [(task.priority, place) for place, task in enumerate(self.agenda.get(when)) if task is not None]
         for _, place in sorted(waiting):
-            task = self.agenda.get(when)[place]
-            if task is None:  # cancelled by a task before it
+            task = self._task_at(when, place)
+            if task is None:  # a task before it has cancelled it
                 continue
             weight = _TASK_WEIGHT + weight_of(self.runtime, task.call)
             if (weight + _AGENDA_WEIGHT).exceeds(meter.limit):
@@ -332,10 +332,13 @@ class Scheduler(Pallet):
         raise ExhaustedError
 
     def _cancel(self, when: int, place: int) -> None:
-        tasks = self.agenda.get(when)
-        ensure(place < len(tasks) and tasks[place] is not None, SchedulerError.NOT_FOUND)
+        ensure(self._task_at(when, place) is not None, SchedulerError.NOT_FOUND)
         self._vacate(when, place)
         self.deposit_event(Canceled(when, place))
+
+    def _task_at(self, when: int, place: int) -> Task | None:
+        tasks = self.agenda.get(when)
+        return tasks[place] if place < len(tasks) else None
 
     def _vacate(self, when: int, place: int) -> None:
         """Empty a place; places keep their numbers, and an agenda without tasks is removed."""

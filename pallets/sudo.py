@@ -117,7 +117,7 @@ class Sudo(Pallet):
         """Read `key`: the address of the sudo account; a chain without it has no sudo."""
         read_mapping(genesis, at, required=(), optional=("key",))
         if "key" in genesis:
-            self.key.put(read_account(genesis["key"], at / "key"))
+            self.key.put(read_account(genesis["key"], at["key"]))
 
     def _ensure_key(self, origin: Origin) -> None:
         ensure(ensure_signed(origin) == self.key.get(), SudoError.REQUIRE_SUDO)

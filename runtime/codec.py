@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
+import operator
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 from runtime.codec_scalars import (
@@ -143,10 +144,13 @@ class Codecs:
         if not fields:
             return Codec(target.__name__, lambda value: b"", lambda data, offset: (target(), offset), 0)
 
+        pick = operator.attrgetter(*names)
+        single = len(names) == 1
+
         def split(value: Any) -> Sequence[Any]:
             if type(value) is not target:
                 raise CodecError(f"expected {target.__name__}, got {type(value).__name__}")
-            return [getattr(value, name) for name in names]
+            return (pick(value),) if single else pick(value)
 
         return product_codec(target.__name__, labelled, build=lambda values: target(*values), split=split)
 
@@ -231,13 +235,10 @@ def product_codec(
         parts = split(value)
         if len(parts) != width:
             raise CodecError(f"{name} has {width} items, got {len(parts)}")
-        done: list[bytes] = []
         try:
-            for write, part in zip(writers, parts, strict=True):
-                done.append(write(part))
-        except CodecError as error:
-            raise error.within(fields[len(done)][0]) from None
-        return b"".join(done)
+            return b"".join([write(part) for write, part in zip(writers, parts, strict=False)])
+        except CodecError:
+            raise refused_part(fields, parts) from None
 
     def read(data: bytes, offset: int) -> tuple[Any, int]:
         values: list[Any] = []
@@ -250,6 +251,16 @@ def product_codec(
         return build(values), offset
 
     return Codec(name, encode, read, sum(codec.size_min for _, codec in fields))
+
+
+def refused_part(fields: Iterable[tuple[str, Codec[Any]]], parts: Iterable[Any]) -> CodecError:
+    """Return the error of the first part that does not encode, with its place; found by encoding them again."""
+    for (name, codec), part in zip(fields, parts, strict=False):
+        try:
+            codec.encode(part)
+        except CodecError as error:
+            return error.within(name)
+    raise AssertionError("every part encodes")
 
 
 def tagged_codec(
@@ -332,13 +343,11 @@ def sequence_codec(item: Codec[Any], limit: int | None) -> Codec[Any]:
             raise CodecError(f"expected a sequence of {item.name}, got {type(value).__name__}")
         if limit is not None and len(value) > limit:
             raise CodecError(f"{len(value)} items, at most {limit} are allowed")
-        done = [write_compact(len(value))]
+        write = item.encode
         try:
-            for part in value:
-                done.append(item.encode(part))
-        except CodecError as error:
-            raise error.within(f"[{len(done) - 1}]") from None
-        return b"".join(done)
+            return write_compact(len(value)) + b"".join([write(part) for part in value])
+        except CodecError:
+            raise refused_part(((f"[{index}]", item) for index in itertools.count()), value) from None
 
     def read(data: bytes, offset: int) -> tuple[Any, int]:
         count, offset = read_count(data, offset, limit, item.size_min)

@@ -47,7 +47,10 @@ class InvariantBroken(RuntimeFault):
 
 
 class Validity(enum.Enum):
-    """Why a transaction is invalid (`sp_runtime::InvalidTransaction`), with Substrate's texts."""
+    """Why a transaction is invalid, with Substrate's texts.
+
+    All but the last are `sp_runtime::InvalidTransaction` in its order; CANNOT_LOOKUP is `UnknownTransaction`'s first.
+    """
 
     CALL = "Transaction call is not expected"
     PAYMENT = "Inability to pay some fees (e.g. account balance too low)"
@@ -61,27 +64,6 @@ class Validity(enum.Enum):
     MANDATORY_VALIDATION = "Transaction dispatch is mandatory; transactions must not be validated."
     BAD_SIGNER = "Invalid signing address"
     CANNOT_LOOKUP = "Could not lookup information required to validate the transaction"
-
-    @property
-    def index(self) -> int:
-        """SCALE index in `sp_runtime::transaction_validity::InvalidTransaction` (the last but one of ours is 10)."""
-        return VALIDITY_INDEX[self]
-
-
-VALIDITY_INDEX: dict[Validity, int] = {
-    Validity.CALL: 0,
-    Validity.PAYMENT: 1,
-    Validity.FUTURE: 2,
-    Validity.STALE: 3,
-    Validity.BAD_PROOF: 4,
-    Validity.ANCIENT_BIRTH_BLOCK: 5,
-    Validity.EXHAUSTS_RESOURCES: 6,
-    Validity.CUSTOM: 7,
-    Validity.BAD_MANDATORY: 8,
-    Validity.MANDATORY_VALIDATION: 9,
-    Validity.BAD_SIGNER: 10,
-    Validity.CANNOT_LOOKUP: 11,
-}
 
 
 class InvalidTransaction(RuntimeFault):
@@ -97,6 +79,13 @@ class InvalidTransaction(RuntimeFault):
     def text(self) -> str:
         """Substrate's sentence for this kind, what clients compare."""
         return f"{self.kind.value}: {self.custom}" if self.kind is Validity.CUSTOM else self.kind.value
+
+    def to_scale(self) -> bytes:
+        """Return the SCALE bytes of `sp_runtime::TransactionValidityError`."""
+        if self.kind is Validity.CANNOT_LOOKUP:
+            return b"\1\0"
+        custom = bytes([self.custom]) if self.kind is Validity.CUSTOM else b""
+        return bytes([0, list(Validity).index(self.kind)]) + custom
 
     def __str__(self) -> str:
         return f"{self.text} ({self.detail})" if self.detail else self.text

@@ -27,12 +27,12 @@ LIST_ITEMS_MAXIMUM = 1_000_000
 
 
 class GenesisPath:
-    """A place in a chain file; `path / "balances" / 3` goes deeper."""
+    """A place in a chain file; `path["balances"][3]` is deeper."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
-    def __truediv__(self, step: str | int) -> GenesisPath:
+    def __getitem__(self, step: str | int) -> GenesisPath:
         return GenesisPath(f"{self.text}[{step}]" if isinstance(step, int) else f"{self.text}.{step}")
 
     def __str__(self) -> str:
@@ -57,10 +57,10 @@ def read_mapping(
     for key in value:
         if key not in required and key not in optional:
             allowed = ", ".join((*required, *optional)) or "no keys at all"
-            raise GenesisError(at / str(key), f"one of these keys instead: {allowed}")
+            raise GenesisError(at[str(key)], f"one of these keys instead: {allowed}")
     for key in required:
         if key not in value:
-            raise GenesisError(at / key, "a value, but it is missing")
+            raise GenesisError(at[key], "a value, but it is missing")
     return value
 
 
@@ -144,26 +144,26 @@ class ChainSpec:
             required=("name", "id", "chain_type", "properties", "slot_duration_ms", "genesis"),
             optional=("bootnodes",),
         )
-        chain_type = read_text(fields["chain_type"], at / "chain_type")
+        chain_type = read_text(fields["chain_type"], at["chain_type"])
         if chain_type not in CHAIN_TYPES:
-            raise GenesisError(at / "chain_type", f"one of {', '.join(CHAIN_TYPES)}")
+            raise GenesisError(at["chain_type"], f"one of {', '.join(CHAIN_TYPES)}")
         properties = read_mapping(
-            fields["properties"], at / "properties", required=("ss58Format", "tokenDecimals", "tokenSymbol")
+            fields["properties"], at["properties"], required=("ss58Format", "tokenDecimals", "tokenSymbol")
         )
-        read_integer(properties["ss58Format"], at / "properties" / "ss58Format", 0, 16_383)
-        read_integer(properties["tokenDecimals"], at / "properties" / "tokenDecimals", 0, 38)
-        read_text(properties["tokenSymbol"], at / "properties" / "tokenSymbol")
-        bootnodes = read_list(fields.get("bootnodes", ()), at / "bootnodes", maximum=1_000)
+        read_integer(properties["ss58Format"], at["properties"]["ss58Format"], 0, 16_383)
+        read_integer(properties["tokenDecimals"], at["properties"]["tokenDecimals"], 0, 38)
+        read_text(properties["tokenSymbol"], at["properties"]["tokenSymbol"])
+        bootnodes = read_list(fields.get("bootnodes", ()), at["bootnodes"], maximum=1_000)
         if not isinstance(fields["genesis"], Mapping):
-            raise GenesisError(at / "genesis", "an object with one section per pallet")
+            raise GenesisError(at["genesis"], "an object with one section per pallet")
         return cls(
-            name=read_text(fields["name"], at / "name"),
-            id=read_text(fields["id"], at / "id"),
+            name=read_text(fields["name"], at["name"]),
+            id=read_text(fields["id"], at["id"]),
             chain_type=chain_type,
             properties=dict(properties),
-            slot_duration_ms=read_integer(fields["slot_duration_ms"], at / "slot_duration_ms", 100, 600_000),
+            slot_duration_ms=read_integer(fields["slot_duration_ms"], at["slot_duration_ms"], 100, 600_000),
             genesis=dict(fields["genesis"]),
-            bootnodes=tuple(read_text(node, at / "bootnodes" / i) for i, node in enumerate(bootnodes)),
+            bootnodes=tuple(read_text(node, at["bootnodes"][i]) for i, node in enumerate(bootnodes)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def build_genesis(runtime: Runtime, spec: ChainSpec) -> GenesisBlock:
     with runtime.bind(overlay):
         overlay.write(CODE_KEY, runtime.code, bytes)
         for pallet in runtime.pallets:
-            pallet.build_genesis(sections.get(pallet.name, {}), at / pallet.name)
+            pallet.build_genesis(sections.get(pallet.name, {}), at[pallet.name])
     changes = overlay.changes()
     trie = update(no_node, EMPTY_ROOT, changes)
     return GenesisBlock(Header(ZERO_HASH, 0, trie.root, EMPTY_ROOT), changes, trie)

@@ -63,7 +63,7 @@ def call_codec(pallets: tuple[Pallet, ...], codecs: Codecs) -> Codec[RuntimeCall
 def arguments_codec(pallet: str, spec: CallSpec, codecs: Codecs) -> Codec[Any]:
     """Return the codec of one call's arguments: it encodes a mapping by name and reads a whole RuntimeCall."""
     names = tuple(name for name, _ in spec.arguments)
-    fields = tuple((name, codecs.codec_for(annotation)) for name, annotation in spec.arguments)
+    fields = tuple((name, codec_of_argument(pallet, spec, name, codecs)) for name in names)
     function = spec.name
 
     def split(arguments: Mapping[str, Any]) -> list[Any]:
@@ -75,6 +75,15 @@ def arguments_codec(pallet: str, spec: CallSpec, codecs: Codecs) -> Codec[Any]:
         return RuntimeCall(pallet, function, Arguments(zip(names, values, strict=True)))
 
     return product_codec(f"{pallet}.{function}", fields, build=build, split=split)
+
+
+def codec_of_argument(pallet: str, spec: CallSpec, name: str, codecs: Codecs) -> Codec[Any]:
+    """Return the codec of one argument; the TypeError of an argument without one names the call."""
+    try:
+        codec: Codec[Any] = codecs.codec_for(dict(spec.arguments)[name])
+    except TypeError as error:
+        raise TypeError(f"{pallet}.{spec.name}({name}): {error}") from error
+    return codec
 
 
 def event_codec(pallets: tuple[Pallet, ...], codecs: Codecs) -> Codec[Event]:

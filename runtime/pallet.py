@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
+CALL_MARK = "__pallet_call__"
+"""Attribute by which `@call` marks a function."""
 WeightOf = Weight | Callable[..., Weight]
 """A fixed weight, or a function of (pallet, **arguments)."""
 ClassOf = DispatchClass | Callable[..., DispatchClass]
@@ -93,7 +95,7 @@ def call(
     """
 
     def mark(function: F) -> F:
-        vars(function)["__call__spec"] = _Marked(weight, dispatch_class, pays_fee, inherent, index)
+        vars(function)[CALL_MARK] = _Marked(weight, dispatch_class, pays_fee, inherent, index)
         return function
 
     return mark
@@ -165,7 +167,7 @@ class Pallet:
         specs: list[CallSpec] = []
         following = 0
         for name, function in _marked_functions(cls):
-            marked: _Marked = vars(function)["__call__spec"]
+            marked: _Marked = vars(function)[CALL_MARK]
             chosen = following if marked.index is None else marked.index
             following = chosen + 1
             specs.append(_call_spec(cls, name, chosen, function, marked))
@@ -199,7 +201,7 @@ def _marked_functions(cls: type) -> list[tuple[str, Callable[..., Any]]]:
     found: dict[str, Callable[..., Any]] = {}
     for base in reversed(cls.__mro__):
         for name, function in vars(base).items():
-            if inspect.isfunction(function) and "__call__spec" in vars(function):
+            if inspect.isfunction(function) and CALL_MARK in vars(function):
                 found[name] = function
     return list(found.items())
 

@@ -66,7 +66,8 @@ class StatusPage:
     def _plan(self, plan_id: int) -> dict[str, Any]:
         plan: Plan = self._chain.query("DatDot", "GetPlanByID", plan_id)
         funds = self._chain.query("DatDot", "GetPlanFundsByID", plan_id)
-        contracts = [self._chain.query("DatDot", "GetContractByID", one) for one in plan.contracts[:MAX_CONTRACTS_COUNTED]]
+        counted = plan.contracts[:MAX_CONTRACTS_COUNTED]
+        contracts = [self._chain.query("DatDot", "GetContractByID", one) for one in counted]
         return {
             "id": plan_id,
             "state": plan.state.name.capitalize(),

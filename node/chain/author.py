@@ -114,7 +114,8 @@ class Author:
         The slot may lie in the future: its time, not ours, is the time of the block.
         """
         now_ms = self._chain.clock.now_ms()
-        return await self._author(self._next_slot_of_ours, now_ms + self._build_time_ms())
+        made = await self._author(self._next_slot_of_ours, now_ms + self._build_time_ms())
+        return None if made is None else made.header
 
     async def author_slot(self, slot: int) -> Header | None:
         """Make the block of a slot; None if it is not ours or has passed on the best chain."""
@@ -124,7 +125,8 @@ class Author:
             return slot if author in self._keys and slot > _slot_of_parent(parent) else None
 
         start_ms = aura.slot_start_ms(slot, self._chain.slot_duration_ms)
-        return await self._author(only, start_ms + self._build_time_ms())
+        made = await self._author(only, start_ms + self._build_time_ms())
+        return None if made is None else made.header
 
     async def _run_slots(self) -> None:
         duration_ms = self._chain.slot_duration_ms
@@ -137,15 +139,18 @@ class Author:
             await self._chain.clock.sleep_ms(max(next_ms - self._chain.clock.now_ms(), 1))
 
     async def _run_arrivals(self) -> None:
+        inherents = len(self._chain.runtime.inherents)
         while True:
-            while self._transactions.pool.status().ready and await self.author_block() is not None:
-                continue
+            while self._transactions.pool.status().ready:
+                made = await self._author(self._next_slot_of_ours, self._chain.clock.now_ms() + self._build_time_ms())
+                if made is None or len(made.extrinsics) == inherents:
+                    break
             await self._wake.wait()
             self._wake = trio.Event()
 
     async def _author(
         self, choose_slot: Callable[[Header, Sequence[bytes]], int | None], deadline_ms: int
-    ) -> Header | None:
+    ) -> ExecutedBlock | None:
         refused: list[bytes] = []
 
         def build(parent: Header, view: StateView) -> ExecutedBlock | None:
@@ -158,9 +163,9 @@ class Author:
             key = self._keys[aura.author_of_slot(slot, authorities)]
             return self._build(parent, view, slot, key, deadline_ms, refused)
 
-        header = await self._chain.extend(build)
+        made = await self._chain.extend(build)
         self._transactions.remove_invalid(refused)
-        return header
+        return made
 
     def _build(
         self, parent: Header, view: StateView, slot: int, key: AuthorKey, deadline_ms: int, refused: list[bytes]

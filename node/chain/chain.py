@@ -129,22 +129,21 @@ class Chain:
                 return ImportResult(ImportStatus.TOO_OLD, f"it forks off at block {parent.number}, from {origin}")
             try:
                 executed = self._check_and_execute(block, parent)
-            except aura.SlotInFuture as error:
+            except (aura.SlotInFuture, aura.TooManyEquivocations) as error:
                 return ImportResult(ImportStatus.TOO_EARLY, str(error))
             except (aura.HeaderRejected, InvalidBlock) as error:
                 return ImportResult(ImportStatus.INVALID, str(error))
             return await self._commit(executed)
 
-    async def extend(self, build: Callable[[Header, StateView], ExecutedBlock | None]) -> Header | None:
+    async def extend(self, build: Callable[[Header, StateView], ExecutedBlock | None]) -> ExecutedBlock | None:
         """Put a block of our own on the best one: `build` makes and seals it, nothing else is imported meanwhile."""
         async with self._one_at_a_time:
             parent = self.best
             with self.store.reading():
                 executed = build(parent, self.store.state(parent.hash))
-            if executed is None:
-                return None
-            await self._commit(executed)
-            return executed.header
+            if executed is not None:
+                await self._commit(executed)
+            return executed
 
     async def finalize(self, block_hash: bytes) -> None:
         """Move finality to a block of the best chain, as a finality protocol decided."""
@@ -171,25 +170,21 @@ class Chain:
     async def _commit(self, executed: ExecutedBlock) -> ImportResult:
         """Store an executed, sealed block; then tell the follower, then the subscribers."""
         header, old_best, old_finalized = executed.header, self.best, self.finalized
-        is_best = self._is_better(header, old_best, old_finalized)
+        route = fork_choice.tree_route(self.store.required_header, old_best, header)
+        is_best = fork_choice.is_better(route, header, old_best, old_finalized)
         final = None
         if is_best:
             authorities = self.authorities(self.store.state(header.parent_hash))
             final = self._finality.best_changed(header, old_finalized, authorities)
         await self.store.commit(executed, best=is_best, finalized=None if final is None else final.hash)
         if is_best and self.follower is not None:
-            route = self.store.route(old_best.hash, header.hash)
             self.follower.best_changed(route)
         self._publish(BlockImported(header, is_best, executed.events))
         if is_best:
-            route = self.store.route(old_best.hash, header.hash)
             retracted = tuple(one.hash for one in route.retracted)
             self._publish(BestChanged(header, retracted, tuple(one.hash for one in route.enacted)))
             self._tell_finalized(old_finalized)
         return ImportResult(ImportStatus.IMPORTED, is_best=is_best)
-
-    def _is_better(self, header: Header, best: Header, finalized: Header) -> bool:
-        return fork_choice.is_better(self.store.required_header, header, best, finalized)
 
     def _tell_finalized(self, before: Header) -> None:
         now = self.finalized

@@ -59,7 +59,7 @@ class ImportStatus(enum.Enum):
     KNOWN = "already known"
     UNKNOWN_PARENT = "its parent is not known"
     TOO_OLD = "its parent's state is no longer kept"
-    TOO_EARLY = "its slot has not come yet"
+    TOO_EARLY = "it is not looked at yet, but may be later"
     INVALID = "it breaks a rule of the chain"
 
 

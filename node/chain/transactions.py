@@ -1,4 +1,4 @@
-"""Transactions between clients, peers, the pool and the chain: validated against the best block, followed to finality."""
+"""Transactions between clients, peers, pool and chain: validated against the best block, followed to finality."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from node.consensus.fork_choice import TreeRoute
 from node.store.chain_store import ChainStore
 from node.txpool.errors import ImmediatelyDropped, PoolError
 from node.txpool.events import LAST_EVENTS, Happening, Ready, TransactionEvent
-from node.txpool.pool import Included, PooledTransaction, TransactionPool
+from node.txpool.pool import Included, TransactionPool
+from node.txpool.queues import PooledTransaction
 from runtime.account import lookup
 from runtime.construct import Runtime
 from runtime.crypto import blake2_256

@@ -65,10 +65,10 @@ def dev(
 def localnet(
     validators: Annotated[int, typer.Option("--validators", min=1, max=64, help="How many validator processes.")] = 4,
     providers: Annotated[int, typer.Option("--providers", min=0, max=256, help="How many provider processes.")] = 9,
-    directory: Annotated[Path | None, typer.Option("--dir", help="Keep the data here; a temporary folder else.")] = None,
+    directory: Annotated[Path | None, typer.Option("--dir", help="Where to keep the data; else temporary.")] = None,
     block_time: BlockTime = None,
     base_port: Annotated[
-        int | None, typer.Option("--base-port", min=1024, max=60_000, help="First of the ports to use; default free ones.")
+        int | None, typer.Option("--base-port", min=1024, max=60_000, help="First of the ports to use; else free ones.")
     ] = None,
     share: Shares = None,
     as_json: Json = False,

@@ -40,9 +40,8 @@ def check(
             genesis = build_genesis(node_runtime(spec), spec)
         except GenesisError as error:
             raise Refused(f"{path}: {error}") from None
-        header = genesis.header
-        shown = {"name": spec.name, "genesis_hash": "0x" + header.hash.hex(), "state_root": "0x" + header.state_root.hex()}
-        print_result(shown, as_json)
+        hashes = {"genesis_hash": genesis.header.hash, "state_root": genesis.header.state_root}
+        print_result({"name": spec.name, **{name: "0x" + value.hex() for name, value in hashes.items()}}, as_json)
 
 
 @app.command()

@@ -19,7 +19,7 @@ class Refused(Exception):
     """The command cannot do what was asked: one sentence that says why and what to do."""
 
 
-def print_event(event: str, **values: Any) -> None:
+def print_event(event: str, /, **values: Any) -> None:
     """One JSON object on a line of its own, flushed, for programs that follow a command that goes on."""
     sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
     sys.stdout.flush()

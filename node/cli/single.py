@@ -19,7 +19,7 @@ def node(
     account: Annotated[
         list[str] | None, typer.Option("--account", help="A provider's key: a key file or //Name; may be repeated.")
     ] = None,
-    base_path: Annotated[Path, typer.Option("--base-path", help="Where the node keeps its data.")] = Path("datdot-data"),
+    base_path: Annotated[Path, typer.Option("--base-path", help="Where to keep the data.")] = Path("datdot-data"),
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="libp2p port; 0 lets the system choose.")] = 0,
     rpc_port: RpcPort = 9944,
     bootnode: Annotated[list[str] | None, typer.Option("--bootnode", help="A peer's multiaddress.")] = None,

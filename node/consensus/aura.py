@@ -24,8 +24,13 @@ MAX_SLOTS_AHEAD: Final = 1
 EQUIVOCATION_SLOTS: Final = 1_000
 """Slots for which authored headers are remembered."""
 
-MAX_HEADERS_PER_SLOT: Final = 4
-"""Headers of one author and slot that are accepted: an author that signs more must not fill our memory."""
+FRESH_SLOTS: Final = 8
+MAX_FRESH_HEADERS: Final = 4
+MAX_HEADERS: Final = 64
+"""Headers of one author and slot that are accepted while the slot is one of the last FRESH_SLOTS, and in all.
+
+An author that signs more must not fill our memory; but the one that the other authorities built on must get in later.
+"""
 
 VerifySeal = Callable[[bytes, bytes, bytes], bool]
 """(authority, message, signature) -> whether the authority signed the message."""
@@ -52,7 +57,7 @@ class SlotInFuture(HeaderRejected):
 
 
 class TooManyEquivocations(HeaderRejected):
-    """The author has already sealed as many blocks for this slot as are looked at."""
+    """The author has already sealed as many blocks for this slot as are looked at now. Temporary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,7 @@ class EquivocationWatch:
     def check(self, authored: Authored, header: Header, current_slot: int) -> Equivocation | None:
         """Note a header with a checked seal; the proof if the author has sealed another one for this slot.
 
-        Raises TooManyEquivocations instead of remembering more than MAX_HEADERS_PER_SLOT.
+        Raises TooManyEquivocations instead of remembering more than its bounds allow.
         """
         oldest = current_slot - EQUIVOCATION_SLOTS
         if authored.slot < oldest:
@@ -159,9 +164,10 @@ class EquivocationWatch:
         headers = self._seen.setdefault(authored.slot, {}).setdefault(authored.author, [])
         if any(known.hash == header.hash for known in headers):
             return None
-        if len(headers) >= MAX_HEADERS_PER_SLOT:
+        most = MAX_FRESH_HEADERS if authored.slot > current_slot - FRESH_SLOTS else MAX_HEADERS
+        if len(headers) >= most:
             raise TooManyEquivocations(
-                f"author 0x{authored.author.hex()} sealed over {MAX_HEADERS_PER_SLOT} blocks in slot {authored.slot}"
+                f"author 0x{authored.author.hex()} sealed over {most} blocks in slot {authored.slot}"
             )
         headers.append(header)
         if len(headers) == 1:

@@ -33,8 +33,6 @@ def tree_route(header_of: HeaderOf, old: Header, new: Header) -> TreeRoute:
     return TreeRoute(tuple(retracted), old, tuple(reversed(enacted)))
 
 
-def is_better(header_of: HeaderOf, candidate: Header, best: Header, finalized: Header) -> bool:
-    """Whether to leave `best`, which contains `finalized`, for `candidate`."""
-    if candidate.number <= best.number:
-        return False
-    return tree_route(header_of, best, candidate).common.number >= finalized.number
+def is_better(route: TreeRoute, candidate: Header, best: Header, finalized: Header) -> bool:
+    """Whether to leave `best`, which contains `finalized`, for `candidate`, along `route` from the one to the other."""
+    return candidate.number > best.number and route.common.number >= finalized.number

@@ -6,6 +6,7 @@ from pathlib import Path
 from genesis import chain_file
 from node.keys.derivation import keypair_from_uri
 from node.keys.keypair import SCHEMES
+from pallets.balances import TREASURY
 from pallets.chain_file import Authority, at_slot_duration, new_genesis
 from pallets.randomness.config import RandomnessConfig
 from pallets.randomness.onion import onion_secret, onion_tip
@@ -46,7 +47,7 @@ def development_spec(
         chain_type=chain_type,
         slot_duration_ms=base.slot_duration_ms,
         authorities=[Authority(key.account_id, onion_tip(onion_secret(key.onion_seed, 0), layers)) for key in keys],
-        balances=[(account, ENDOWMENT_PLANCK) for account in funded],
+        balances=[(account, ENDOWMENT_PLANCK) for account in (*funded, TREASURY)],
         sudo=keypair_from_uri("//Alice").account_id,
         constants=base.genesis.get("constants"),
     )

@@ -14,7 +14,7 @@ from node.cli.output import print_event
 class Reporter(Protocol):
     """Receives every event of the development network."""
 
-    def event(self, name: str, **values: Any) -> None:
+    def event(self, event: str, /, **values: Any) -> None:
         """Tells one event."""
 
     def block(self, number: int, contracts: Mapping[str, int]) -> None:
@@ -27,9 +27,9 @@ class Reporter(Protocol):
 class JsonReporter:
     """One JSON object a line."""
 
-    def event(self, name: str, **values: Any) -> None:
+    def event(self, event: str, /, **values: Any) -> None:
         """Prints the event."""
-        print_event(name, **values)
+        print_event(event, **values)
 
     def block(self, number: int, contracts: Mapping[str, int]) -> None:
         """Blocks are not among the events that scripts follow."""
@@ -57,19 +57,19 @@ class TextReporter:
         self._proofs = 0
         self._paid_planck = 0
 
-    def event(self, name: str, **values: Any) -> None:
+    def event(self, event: str, /, **values: Any) -> None:
         """Prints a sentence for the event."""
-        if name == "sealing":
+        if event == "sealing":
             self._show_sealing(values)
-        elif name == "storage_proof_confirmed":
+        elif event == "storage_proof_confirmed":
             self._proofs += 1
             if self._proofs <= 9 or self._proofs % 50 == 0:
                 self._line(f"storage proof {self._proofs} confirmed (hoster {values['hoster']})")
-        elif name == "paid":
+        elif event == "paid":
             self._paid_planck += values["amount"]
-        elif name in _SENTENCES:
-            self._line(_SENTENCES[name].format(**values, dat=values.get("escrow", 0) / 1e9))
-            if name == "available":
+        elif event in _SENTENCES:
+            self._line(_SENTENCES[event].format(**values, dat=values.get("escrow", 0) / 1e9))
+            if event == "available":
                 self._show_peers(values)
 
     def block(self, number: int, contracts: Mapping[str, int]) -> None:

@@ -181,7 +181,7 @@ class Gossip:
                     frame = await stream.receive()
                 except FrameTooLarge as error:
                     self._offend(peer_id, Offence.FrameTooLarge, str(error))
-                    return
+                    raise  # resets the stream: its writer must not wait for a reader that has left
                 try:
                     batch = decode(Batch, frame)
                 except InvalidMessage as error:

@@ -83,6 +83,7 @@ class Sessions:
         self._offend = offend
         self._is_permanent = is_permanent
         self._ready: dict[str, trio.Event] = {}
+        self._opening: set[str] = set()
         self._newest: dict[str, FrameStream] = {}  # the control stream that speaks for a peer
         self.peer_tasks: list[PeerTask] = []
         self.on_began: Callable[[Session], None] = lambda session: None
@@ -108,7 +109,9 @@ class Sessions:
             session.cancel_scope.cancel()
 
     def _connected(self, peer_id: str) -> None:
-        if self._host.peer_id < peer_id:
+        # Two hosts that dial each other at once have two connections, but the first control stream speaks for both.
+        if self._host.peer_id < peer_id and peer_id not in self._opening and peer_id not in self._newest:
+            self._opening.add(peer_id)
             self._nursery.start_soon(self._open, peer_id)
 
     async def _open(self, peer_id: str) -> None:
@@ -120,6 +123,8 @@ class Sessions:
             # Hosts without sessions (the lanes of a provider) connect too; only a dialler wants to hear of it.
             self.on_refused(peer_id, str(error))
             return
+        finally:
+            self._opening.discard(peer_id)
         async with stream:
             await self._run(stream, peer_id, opener=True)
 
@@ -233,6 +238,7 @@ class Sessions:
             elif control.kind == "pong":
                 monitor.pong(control.nonce)
             else:
+                self.on_refused(stream.peer_id, control.reason)
                 return f"it said: {control.reason}"
 
     async def _ping(self, stream: FrameStream, monitor: PingMonitor) -> str:

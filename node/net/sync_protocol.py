@@ -223,10 +223,10 @@ class SyncProtocol:
                 request = decode(SyncRequest, frame, limits.MAX_REQUEST_FRAME_BYTES)
             except FrameTooLarge as error:
                 self._offend(peer_id, Offence.FrameTooLarge, str(error))
-                return
+                raise
             except InvalidMessage as error:
                 self._offend(peer_id, Offence.Undecodable, f"sync: {error}")
-                return
+                raise PeerGone(f"{peer_id} sent a request that cannot be read") from error
             await stream.send(encode(await self._answer(request)))
 
     async def _answer(self, request: SyncRequest) -> SyncResponse:

@@ -1,7 +1,7 @@
 """The attestor: three independent lanes of an amendment, each checked chunk by chunk on its way from encoder to hoster.
 
-Encoders dial us, we dial the hosters. Nothing is compared between lanes, so a slow or lying provider spoils its own lane
-only. The report goes out when every lane has an end, or shortly before the deadline with what is there.
+Encoders dial us, we dial the hosters. Nothing is compared between lanes, so a slow or lying provider spoils its own
+lane only. The report goes out when every lane has an end, or shortly before the deadline with what is there.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The encoder: for each lane that the chain gives it, fetch the chunks, seal them with a fresh key, and send them to the
-attestor until that one has the hoster's signature.
+"""The encoder: for each lane that the chain gives it, fetch the chunks, seal them with a fresh key, and send them to
+the attestor until that one has the hoster's signature.
 
 A lane is sealed once per run of the duty and kept in memory, at most 255 chunks; a broken stream only sends it again.
 After a restart of the process the key is gone, and the lane is sealed anew with another one.

@@ -1,6 +1,6 @@
 """Where one account is reached: a libp2p host under its noise key and a hypercore listener, announced together.
 
-There is one endpoint for each account of a process; whoever works for the account, as provider or as sponsor, shares it.
+There is one endpoint for each account of a process; whoever works for the account, provider or sponsor, shares it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Resolve = Callable[[bytes], Core | None]
 
 
 class ServiceNetwork(Protocol):
-    """What services need of the node's network; `node.net.service.NetworkService` is one."""
+    """What services need of the node's network; `node.net.service.Network` is one."""
 
     @property
     def address_book(self) -> AddressDirectory: ...
@@ -62,17 +62,28 @@ class ServiceEndpoint:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, identity: ProviderIdentity, config: EndpointConfig, network: ServiceNetwork, genesis_hash: bytes
+        cls,
+        identity: ProviderIdentity,
+        config: EndpointConfig,
+        network: ServiceNetwork,
+        genesis_hash: bytes,
+        *,
+        host: Host | None = None,
     ) -> AsyncIterator[ServiceEndpoint]:
-        """Listen, and tell the network where. Raises ListenFailed or OSError when an address cannot be used."""
+        """Listen, and tell the network where. Raises ListenFailed or OSError when an address cannot be used.
+
+        `host` is a running host with the account's noise key, such as a chain node's own; without one, one is started.
+        """
         resolvers: list[Resolve] = []
 
         def resolve(discovery: bytes) -> Core | None:
             return next((core for resolver in resolvers if (core := resolver(discovery)) is not None), None)
 
         async with AsyncExitStack() as stack:
-            listen = (config.listen_host, config.libp2p_port)
-            host = await stack.enter_async_context(Host.start(identity.noise_seed, listen))
+            serves_chain = host is not None
+            if host is None:
+                listen = (config.listen_host, config.libp2p_port)
+                host = await stack.enter_async_context(Host.start(identity.noise_seed, listen))
             replication = await stack.enter_async_context(
                 open_replication(
                     key_pair=KeyPair.from_seed(identity.noise_seed),
@@ -83,14 +94,14 @@ class ServiceEndpoint:
             endpoint = cls(identity, host, replication, network, resolvers)
             port = await replication.listen(config.listen_host, config.hypercore_port)
             endpoint.hypercore = (config.advertised_host or config.listen_host, port)
-            network.publish_address(endpoint._record(config, genesis_hash))
+            network.publish_address(endpoint._record(config, genesis_hash, serves_chain))
             yield endpoint
 
     def serve(self, resolve: Resolve) -> None:
         """Ask `resolve(discovery_key)` too when a peer wants a core."""
         self._resolvers.append(resolve)
 
-    def _record(self, config: EndpointConfig, genesis_hash: bytes) -> AddressRecord:
+    def _record(self, config: EndpointConfig, genesis_hash: bytes, serves_chain: bool) -> AddressRecord:
         addresses = self.host.addresses
         if config.advertised_host is not None:
             port = addresses[0].split("/")[4]
@@ -101,6 +112,7 @@ class ServiceEndpoint:
             genesis_hash,
             addresses=addresses,
             hypercore=self.hypercore,
+            serves_chain=serves_chain,
             sequence=time.time_ns() // 1_000_000,
         )
 

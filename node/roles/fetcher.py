@@ -38,14 +38,14 @@ class FetchedLane:
 
 
 class Fetcher:
-    """Fetches over hypercore replication from endpoints that users announce; every block is checked against the chain."""
+    """Fetches over hypercore replication from endpoints that users announce; blocks are checked against the chain."""
 
     def __init__(self, market: MarketView, directory: AddressDirectory) -> None:
         self._market = market
         self._directory = directory
 
     def sources(self, terms: LaneTerms) -> list[Endpoint]:
-        """Endpoints that may have the chunks: the sponsor's and the publisher's, then those of the contract's hosters."""
+        """Endpoints that may have the chunks: of sponsor and publisher, then of those who host the contract already."""
         contract, feed = self._market.contract(terms.contract), self._market.feed(terms.feed)
         plan = self._market.plan(contract.plan) if contract is not None else None
         users = [*([plan.sponsor] if plan else []), *([feed.publisher] if feed else [])]
@@ -88,10 +88,10 @@ async def fetch_chunks(key: bytes, head: SignedHead, chunks: Sequence[int], endp
                 await _download(replication, core, chunks)
             except ReplicationTimeout as error:
                 raise FetchFailed(str(error)) from error
-        read_node = core.view().read_node
+        check_head(core, head)
+        view = core.view()
         fetched = tuple(
-            FetchedChunk(core.get(index), encode_block_proof(create_block_proof(read_node, head.length, index)))
-            for index in chunks
+            FetchedChunk(core.get(index), encode_block_proof(create_block_proof(view, index))) for index in chunks
         )
         return FetchedLane(fetched, core.head_proof())
     finally:

@@ -1,4 +1,4 @@
-"""What a hoster shows to readers: the hypercores of its lanes, whose blocks are opened from the sealed copies on demand.
+"""What a hoster shows to readers: the hypercores of its lanes, their blocks opened from the sealed copies on demand.
 
 The replica of a feed on disk holds the author's signed head and tree nodes, never block contents. A block that a reader
 asks for is opened from a lane and checked against its leaf; the last ones opened are kept, within a bound.

@@ -1,4 +1,4 @@
-"""The hoster: take lanes from attestors, keep them on disk, serve their blocks to readers, and prove that they are here."""
+"""The hoster: take lanes from attestors, keep them on disk, serve their blocks to readers, prove that they are here."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Hoster:
     # --- keeping lanes
 
     async def restore(self) -> None:
-        """After a start: serve what is on disk, teach replicas what they lack, and check everything against the chain."""
+        """After a start: serve what is on disk, teach replicas what they lack, check it against the chain."""
         for lane in self._store.lanes():
             missing = self._feeds.attach(lane)
             if missing:

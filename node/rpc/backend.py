@@ -1,68 +1,61 @@
 """What the JSON-RPC methods read and use of the node, in one place."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from node.chain.chain import Chain
 from node.chain.events import BestChanged, ChainEvent
+from node.chain.transactions import Transactions
 from node.rpc.errors import STATE_UNAVAILABLE, UNKNOWN_BLOCK, RpcError
 from node.store.errors import StateUnavailable
-from node.txpool.pool import TransactionPool
 from runtime.genesis import ChainSpec
 from runtime.header import Header
 from runtime.state import StateView
 
 
 class NetworkView(Protocol):
-    """What the methods ask of the network; a node without one has no peers."""
+    """What the methods ask of the network."""
 
-    def peers(self) -> list[dict[str, Any]]:
-        """The connected peers as `system_peers` shows them."""
+    def peers(self) -> Sequence[Any]:
+        """The peers with a session: peer_id, role, best_number, best_hash."""
 
-    def is_syncing(self) -> bool:
-        """Whether the node is catching up with its peers."""
-
-    def highest_seen(self) -> int:
-        """The highest block number that a peer announced."""
-
-    def peer_id(self) -> str:
-        """The node's own peer id."""
-
-    def addresses(self) -> list[str]:
-        """The node's own multiaddresses."""
+    @property
+    def is_major_syncing(self) -> bool:
+        """Whether the chain is more than a few blocks behind the best peer."""
 
 
-class Submitter(Protocol):
-    """Takes extrinsics from clients into the pool and to the network."""
+@dataclass(frozen=True)
+class NodeIdentity:
+    """How the node is reached and what it does."""
 
-    async def submit(self, extrinsic: bytes) -> bytes:
-        """The extrinsic's hash once the pool has it. Raises what `node.rpc.errors` translates."""
-
-    def watch(self, extrinsic: bytes) -> AsyncGenerator[Any, None]:
-        """Submits and yields the statuses of `author_extrinsicUpdate`."""
+    peer_id: str
+    addresses: tuple[str, ...]
+    is_authority: bool
 
 
-@dataclass
+@dataclass(frozen=True)
 class Backend:
-    """The parts of a node that answer JSON-RPC."""
+    """The parts of a node that answer JSON-RPC. `network` and `identity` are asked late: the network starts last."""
 
     chain: Chain
-    pool: TransactionPool
-    submitter: Submitter
-    network: NetworkView
+    transactions: Transactions
     spec: ChainSpec
     version: str
-    is_authority: bool
+    network: Callable[[], NetworkView | None]
+    identity: Callable[[], NodeIdentity]
     starting_block: int
 
     def block_at(self, at: bytes | None) -> bytes:
         """The hash itself, or that of the best block for None; raises RpcError for an unknown block."""
-        if at is None:
-            return self.chain.store.best.hash
-        if self.chain.store.header(at) is None:
-            raise RpcError(UNKNOWN_BLOCK, "Client error: UnknownBlock", f"no block 0x{at.hex()} is known")
-        return at
+        return self.header_at(at).hash
+
+    def header_at(self, at: bytes | None) -> Header:
+        """The header of a block, of the best one for None; raises RpcError for an unknown block."""
+        header = self.chain.best if at is None else self.chain.store.header(at)
+        if header is None:
+            raise RpcError(UNKNOWN_BLOCK, "Client error: UnknownBlock", f"no block 0x{(at or b'').hex()} is known")
+        return header
 
     def state_at(self, at: bytes | None) -> StateView:
         """The state after a block; raises RpcError for unknown blocks and pruned states."""
@@ -77,17 +70,17 @@ class Backend:
             async for event in events:
                 yield event
 
-    def headers_between(self, old: Header, new: Header) -> list[Header]:
+    def headers_between(self, old: Header, new: Header) -> Sequence[Header]:
         """The headers above `old` up to and including `new`, ascending."""
-        return list(self.chain.store.route(old.hash, new.hash).enacted)
+        return self.chain.store.route(old.hash, new.hash).enacted
 
     def written_keys(self, change: BestChanged) -> frozenset[bytes]:
         """The storage keys that the newly enacted (and the retracted) blocks wrote."""
-        hashes = [*change.retracted, *change.enacted]
+        hashes = (*change.retracted, *change.enacted)
         return frozenset(key for block_hash in hashes for key in self.chain.store.written_keys(block_hash))
 
     def next_nonce(self, account: bytes) -> int:
         """The nonce after those in the best state and in the pool's ready queue."""
         with self.chain.runtime.at(self.state_at(None)) as runtime:
             nonce = runtime.system.nonce(account)
-        return self.pool.next_nonce(account, nonce)
+        return self.transactions.pool.next_nonce(account, nonce)

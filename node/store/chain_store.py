@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from runtime.transition import ExecutedBlock, GenesisBlock
-
 from node.consensus.fork_choice import TreeRoute, tree_route
 from node.store.database import MAP_SIZE_BYTES, MAX_KEY_BYTES, Database
 from node.store.errors import StateUnavailable, StoreCorrupt, StoreError, UnknownBlock
@@ -26,6 +24,7 @@ from node.store.state import BlockState
 from node.store.writer import ThreadWriter, Writer
 from node.sync.envelope import decode_envelope, encode_envelope
 from runtime.header import Header
+from runtime.transition import ExecutedBlock, GenesisBlock
 
 WINDOW_BLOCKS: Final = 256
 """Blocks below the best one whose states stay readable and which a re-organisation can still undo."""

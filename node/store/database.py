@@ -61,9 +61,12 @@ class Database:
             raise StoreCorrupt(f"the database in {path} cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Close the environment and give the directory free. Nothing is lost without it."""
+        """Close the environment and give the directory free; a second time does nothing. Nothing is lost without it."""
+        if self._lock < 0:
+            return
         self._env.close()
         os.close(self._lock)
+        self._lock = -1
 
     def _check_schema(self) -> None:
         found = self.get("meta", _SCHEMA)

@@ -199,17 +199,17 @@ class Balances(Pallet):
         read_mapping(genesis, at, required=(), optional=("balances",))
         minimum = self.config.existential_deposit
         amounts: dict[bytes, int] = {}
-        for index, entry in enumerate(read_list(genesis.get("balances", ()), at / "balances")):
-            where = at / "balances" / index
+        for index, entry in enumerate(read_list(genesis.get("balances", ()), at["balances"])):
+            where = at["balances"][index]
             if len(read_list(entry, where)) != 2:
                 raise GenesisError(where, "[address, planck]")
-            account = read_account(entry[0], where / 0)
+            account = read_account(entry[0], where[0])
             if account in amounts:
-                raise GenesisError(where / 0, "an address that is not listed before")
-            amounts[account] = read_integer(entry[1], where / 1, minimum)
+                raise GenesisError(where[0], "an address that is not listed before")
+            amounts[account] = read_integer(entry[1], where[1], minimum)
         amounts.setdefault(self.treasury, minimum)
         if sum(amounts.values()) >= 2**128:
-            raise GenesisError(at / "balances", "a total issuance below 2^128")
+            raise GenesisError(at["balances"], "a total issuance below 2^128")
         for account, amount in amounts.items():
             self._set_balance(account, amount, 0)
         self.total_issuance.put(sum(amounts.values()))

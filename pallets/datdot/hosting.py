@@ -46,12 +46,14 @@ def withdraw_lane(state: Hosting, contract_id: int, number: int) -> Hosting:
 
 def evict(market: Market, contract_id: int, number: int) -> None:
     """Take a lane from a hoster that failed too often, and have the position set up anew."""
+    position = market.contract(contract_id).positions[number]
+    assert position is not None
     end_lane(market, contract_id, number)
     contract = market.contract(contract_id)
     state = setup.contract_state(contract, ContractState.SETTING_UP)
     market.contract_by_id.put(contract_id, replace(contract, state=state))
     kind = AmendmentKind.REPLACEMENT if state is ContractState.DEGRADED else AmendmentKind.SETUP
-    setup.repair(market, contract_id, kind)
+    setup.repair(market, contract_id, kind, shunned=(position.hoster,))
 
 
 def end_lane(market: Market, contract_id: int, number: int) -> None:

@@ -35,7 +35,7 @@ Storage challenge
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pallets.datdot import hosting, proofs, rewards, setup, waiting
 from pallets.datdot.components import NotStored, PositionResult, Stored
@@ -58,13 +58,22 @@ from pallets.datdot.types import (
 )
 
 
-def run_block(market: Market) -> int:
-    """What happens at the start of every block, before its extrinsics; each step is bounded by a constant.
+@dataclass(frozen=True)
+class BlockWork:
+    """How much a block did before its extrinsics: tasks of the calendar, draws of providers, challenges opened."""
 
-    Returns the number of tasks carried out.
-    """
+    tasks: int
+    draws: int
+    challenges: int
+
+
+def run_block(market: Market) -> BlockWork:
+    """What happens at the start of every block, before its extrinsics; each step is bounded by a constant."""
     _wake_parked(market)
-    return _run_calendar(market) + setup.draw(market) + setup.take_up(market) + proofs.open_ready(market)
+    tasks = _run_calendar(market)
+    draws = setup.draw(market)
+    setup.take_up(market)
+    return BlockWork(tasks, draws, proofs.open_ready(market))
 
 
 def start_plan(market: Market, plan_id: int) -> None:
@@ -77,10 +86,11 @@ def start_plan(market: Market, plan_id: int) -> None:
 
 
 def end_plan(market: Market, plan_id: int) -> None:
-    """A plan's `until` has come. Does nothing unless it is scheduled or running."""
+    """A plan's `until` has come, or root ends it before. Does nothing unless it is scheduled or running."""
     plan = market.plan(plan_id)
     if plan.state in (PlanState.SCHEDULED, PlanState.RUNNING):
-        market.plan_by_id.put(plan_id, replace(plan, state=PlanState.CLOSING))
+        until = min(plan.until, market.now())
+        market.plan_by_id.put(plan_id, replace(plan, state=PlanState.CLOSING, until=until))
         waiting.schedule(market, market.now(), waiting.CloseContracts(plan_id, 0))
         market.deposit_event(PlanClosing(plan_id))
 

@@ -20,7 +20,7 @@ from pallets.datdot.components import (
 )
 from pallets.datdot.events import DatDotError
 from pallets.datdot.storage import Market
-from pallets.datdot.types import POSITIONS_BOUND, ItemId
+from pallets.datdot.types import POSITIONS_BOUND, ItemId, Role
 from runtime.errors import ensure
 from runtime.origin import Origin, ensure_root, ensure_signed
 from runtime.pallet import call
@@ -43,13 +43,15 @@ def _microseconds(count: int) -> Weight:
 
 
 BLOCK_WEIGHT = _microseconds(200)
-TASK_WEIGHT = _microseconds(400)
+TASK_WEIGHT = _microseconds(1_000)
+DRAW_WEIGHT = _microseconds(500)
+CANDIDATE_WEIGHT = _microseconds(15)
 CALL_WEIGHT = _microseconds(400)
 PLAN_DATE_WEIGHT = _microseconds(100)
 COMPONENT_WEIGHT = _microseconds(60)
 FEED_WEIGHT = _microseconds(600)
-CHUNK_WEIGHT = _microseconds(15)
-CONTRACT_WEIGHT = _microseconds(120)
+CHUNK_WEIGHT = _microseconds(8)
+CONTRACT_WEIGHT = _microseconds(60)
 REPORT_WEIGHT = _microseconds(2_500)
 EVIDENCE_WEIGHT = _microseconds(100)
 LANE_WEIGHT = _microseconds(150)
@@ -162,7 +164,10 @@ class DatDot(Market):
 
     def on_initialize(self, number: int) -> Weight:
         """Carry out what is due, draw providers, open challenges."""
-        return BLOCK_WEIGHT + TASK_WEIGHT * lifecycle.run_block(self)
+        work = lifecycle.run_block(self)
+        looked_at = sum(min(self.pool_size.get(role), self.config.max_selected_per_role) for role in Role)
+        draw = DRAW_WEIGHT + CANDIDATE_WEIGHT * looked_at
+        return BLOCK_WEIGHT + TASK_WEIGHT * (work.tasks + work.challenges) + draw * work.draws
 
     def try_state(self) -> None:
         """Check the market's invariants (`invariants` lists them)."""

@@ -93,8 +93,8 @@ def enqueue(market: Market, amendment_id: int) -> None:
         waiting.push(market, waiting.FRESH_LINE[amendment.kind], amendment_id)
 
 
-def take_up(market: Market) -> int:
-    """Freeze the draws of the amendments whose turn it is, at most `ContractActivationCap`; returns how many."""
+def take_up(market: Market) -> None:
+    """Freeze the draws of the amendments whose turn it is, at most `ContractActivationCap` in a block."""
     budget = market.config.contract_activation_cap
     freeze = Freeze(market.randomness.freeze(), market.now())
     for line in waiting.SERVICE_ORDER:
@@ -106,7 +106,6 @@ def take_up(market: Market) -> int:
                     amendment_id, replace(amendment, state=AmendmentState.DRAWING, freeze=freeze)
                 )
                 waiting.push(market, waiting.Line.SETUP_DRAWS, amendment_id)
-    return market.config.contract_activation_cap - budget
 
 
 def draw(market: Market) -> int:

@@ -26,7 +26,7 @@ from runtime.errors import CodecError, InvalidBlock, InvariantBroken
 from runtime.genesis import GenesisError, GenesisPath, read_account, read_bytes, read_list, read_mapping
 from runtime.pallet import Pallet
 from runtime.storage import BLAKE2_128_CONCAT, TWOX_64_CONCAT, StorageMap, StorageValue
-from runtime.types import U32, U64, AccountId
+from runtime.types import U64, AccountId
 from runtime.weights import PICOSECONDS_PER_MICROSECOND, Weight
 
 REVEAL_CODEC = codec_for(OnionReveal)
@@ -50,7 +50,7 @@ class Randomness(Pallet):
         AccountId, OnionCommitment, hasher=BLAKE2_128_CONCAT, docs="The commitment of an authority for its next epoch."
     )
     skipped = StorageMap(
-        AccountId, U32, hasher=BLAKE2_128_CONCAT, default=0, docs="Slots of an authority that passed without its layer."
+        AccountId, U64, hasher=BLAKE2_128_CONCAT, default=0, docs="Slots of an authority that passed without its layer."
     )
     last_slot = StorageValue(U64, docs="The slot of the latest block.")
     reveal_count = StorageValue(U64, default=0, docs="Layers revealed since genesis: the key of the next reveal.")
@@ -134,14 +134,14 @@ class Randomness(Pallet):
         """Read `onions`: a list of [address, tip as 0x-hex], the commitments for epoch 0."""
         read_mapping(genesis, at, required=(), optional=("onions",))
         authorities = self.aura.authorities()
-        for index, entry in enumerate(read_list(genesis.get("onions", ()), at / "onions", maximum=len(authorities))):
-            where = at / "onions" / index
+        for index, entry in enumerate(read_list(genesis.get("onions", ()), at["onions"], maximum=len(authorities))):
+            where = at["onions"][index]
             if len(read_list(entry, where)) != 2:
                 raise GenesisError(where, "[address, tip]")
-            account = read_account(entry[0], where / 0)
+            account = read_account(entry[0], where[0])
             if account not in authorities or self.onions.contains(account):
-                raise GenesisError(where / 0, "an authority of Aura that is not listed before")
-            self.onions.put(account, Onion(0, 0, read_bytes(entry[1], where / 1, HASH_BYTES)))
+                raise GenesisError(where[0], "an authority of Aura that is not listed before")
+            self.onions.put(account, Onion(0, 0, read_bytes(entry[1], where[1], HASH_BYTES)))
 
     def try_state(self) -> None:
         """Kept reveals are consecutive and their slots rise."""

@@ -17,7 +17,7 @@ from pallets.chain_file import new_genesis
 from pallets.randomness import ONION_ENGINE, OnionLayers, Randomness, onion_seed
 from runtime.account import Id
 from runtime.call import RuntimeCall
-from runtime.errors import DispatchError
+from runtime.errors import DispatchErrorValue
 from runtime.events import Event
 from runtime.extrinsic import Signer, sign_extrinsic
 from runtime.genesis import build_genesis
@@ -44,7 +44,7 @@ def name_of(author: bytes) -> str:
 class Outcome:
     """One extrinsic in a block of its own: its error, its events without those of fees and of success."""
 
-    error: DispatchError | None
+    error: DispatchErrorValue | None
     events: tuple[Event, ...]
     all_events: tuple[Event, ...]
 

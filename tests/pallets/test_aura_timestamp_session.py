@@ -6,6 +6,7 @@ import pytest
 
 from pallets.aura import AURA_ENGINE
 from pallets.randomness import ONION_ENGINE
+from runtime.call import RuntimeCall
 from runtime.errors import InvalidBlock, InvalidTransaction, InvariantBroken
 from runtime.header import PreRuntime
 from runtime.state import DictState
@@ -42,7 +43,7 @@ def test_a_slot_must_rise(chain: Chain) -> None:
     chain.block()
     for slot in (chain.slot, chain.slot - 1, 0):
         with pytest.raises(InvalidBlock, match="does not follow"):
-            chain.begin(slot, chain.digest(FIRST_SLOT + 1)[1:] + (PreRuntime(AURA_ENGINE, slot.to_bytes(8, "little")),))
+            chain.begin(slot, (PreRuntime(AURA_ENGINE, slot.to_bytes(8, "little")), *chain.digest(FIRST_SLOT + 1)[1:]))
 
 
 @pytest.mark.parametrize("data", [b"", bytes(7), bytes(9)])
@@ -112,8 +113,6 @@ def test_nobody_who_signs_can_set_the_time(chain: Chain) -> None:
 
 
 def test_root_cannot_set_the_time(chain: Chain) -> None:
-    from runtime.call import RuntimeCall
-
     inner = RuntimeCall("Timestamp", "set", {"now": FIRST_SLOT * 1_000})
     batch = RuntimeCall("Utility", "batch", {"calls": (inner,)})
     outcome = outcome_of(chain.runtime, chain.block(chain.sign("Alice", RuntimeCall("Sudo", "sudo", {"call": batch}))))

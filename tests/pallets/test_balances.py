@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pallets.balances import TREASURY, Balances, BalancesConfig, BalancesError, HoldReason
@@ -114,7 +116,7 @@ def test_an_emptied_sender_with_a_hold_stays(chain: Chain) -> None:
 
 @pytest.mark.parametrize("function", ["force_transfer", "force_set_balance"])
 def test_only_root_may_force(chain: Chain, function: str) -> None:
-    arguments = (
+    arguments: dict[str, Any] = (
         {"source": address("Eve"), "dest": address("Bob"), "value": 1_000}
         if function == "force_transfer"
         else {"who": address("Bob"), "new_free": 1_000}
@@ -128,7 +130,9 @@ def test_root_moves_between_any_two_accounts(chain: Chain) -> None:
     assert chain.free(account("Eve")) == ENDOWMENT - 1_000
 
 
-@pytest.mark.parametrize(("new_free", "stored"), [(1_000, 1_000), (DEPOSIT - 1, 0), (0, 0), (ENDOWMENT + 5, ENDOWMENT + 5)])
+@pytest.mark.parametrize(
+    ("new_free", "stored"), [(1_000, 1_000), (DEPOSIT - 1, 0), (0, 0), (ENDOWMENT + 5, ENDOWMENT + 5)]
+)
 def test_a_balance_that_root_sets_comes_from_the_treasury(chain: Chain, new_free: int, stored: int) -> None:
     outcome = chain.sudo(RuntimeCall("Balances", "force_set_balance", {"who": address("Eve"), "new_free": new_free}))
     assert "BalanceSet" in names(outcome)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pallets.sudo import KeyChanged, KeyRemoved, Sudid, SudoAsDone
@@ -39,7 +41,7 @@ def test_what_fails_as_root_is_reported_and_undone(chain: Chain) -> None:
         ("remove_key", {}),
     ],
 )
-def test_nobody_else_may(chain: Chain, function: str, arguments: dict[str, object]) -> None:
+def test_nobody_else_may(chain: Chain, function: str, arguments: dict[str, Any]) -> None:
     outcome = chain.submit("Bob", "Sudo", function, **arguments)
     assert outcome.error == REQUIRE_SUDO
     assert outcome.events == ()

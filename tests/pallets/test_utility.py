@@ -13,8 +13,17 @@ from pallets.utility import (
     derivative_account,
 )
 from runtime.call import RuntimeCall
-from runtime.errors import Module, ModuleErrorValue, OriginRefused, Token, TokenErrorKind, TransactionalKind
-from runtime.origin import NoneOrigin
+from runtime.errors import (
+    InvalidTransaction,
+    Module,
+    ModuleErrorValue,
+    OriginRefused,
+    Token,
+    TokenErrorKind,
+    Transactional,
+    TransactionalKind,
+)
+from runtime.origin import NoneOrigin, Signed
 from runtime.weights import NORMAL, OPERATIONAL
 from tests.pallets.chainfiles import ENDOWMENT, account
 from tests.pallets.harness import Chain, Outcome, transfer
@@ -103,19 +112,25 @@ def test_a_batch_is_operational_only_if_all_its_calls_are(chain: Chain) -> None:
         assert chain.runtime.dispatch_info(RuntimeCall("Utility", "batch", {"calls": calls})).class_ is kind
 
 
-def test_deep_nesting_ends_in_an_error_not_in_work(chain: Chain) -> None:
+def nested(depth: int) -> RuntimeCall:
     call = GOOD
-    for _ in range(15):
+    for _ in range(depth - 1):
         call = RuntimeCall("Utility", "batch_all", {"calls": (call,)})
-    assert batch(chain, "batch_all", call).error is not None or chain.free(account("Eve")) == ENDOWMENT + 1_000
-    with chain.inside():
-        deeper = RuntimeCall("Utility", "batch_all", {"calls": (call,)})
-        deeper = RuntimeCall("Utility", "batch_all", {"calls": (deeper,)})
-        from runtime.origin import Signed
+    return call
 
-        error = chain.runtime.dispatch(deeper, Signed(account("Bob"))).error
-    assert error is not None
-    assert error.to_scale().kind is TransactionalKind.LIMIT_REACHED  # type: ignore[attr-defined]
+
+def test_calls_nest_sixteen_deep(chain: Chain) -> None:
+    assert chain.submit("Bob", "Utility", "batch_all", calls=(nested(15),)).error is None
+    assert chain.free(account("Eve")) == ENDOWMENT + 1_000
+
+
+def test_calls_nested_deeper_are_refused_before_they_run(chain: Chain) -> None:
+    with pytest.raises(InvalidTransaction, match="nested deeper"):
+        chain.block(chain.sign("Bob", nested(17)))
+    with chain.inside():
+        result = chain.runtime.dispatch(nested(17), Signed(account("Bob")))
+    assert result.error is not None
+    assert result.error.to_scale() == Transactional(TransactionalKind.LIMIT_REACHED)
 
 
 def test_a_derivative_account_acts_for_itself(chain: Chain) -> None:

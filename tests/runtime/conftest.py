@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from pallets.system import System, SystemConfig
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.errors import PalletError, ensure
-from runtime.events import Event
+from runtime.events import ApplyExtrinsic, Event
 from runtime.extrinsic import Signer, sign_extrinsic
 from runtime.genesis import ChainSpec, GenesisBlock, GenesisPath, build_genesis, read_account, read_list, read_mapping
 from runtime.origin import Origin, ensure_none, ensure_root, ensure_signed
@@ -135,8 +135,8 @@ class Counter(Pallet):
         section = read_mapping(genesis, at, required=(), optional=("accounts",))
         system = self.runtime.pallet("System")
         assert isinstance(system, System)
-        for position, value in enumerate(read_list(section.get("accounts", ()), at / "accounts")):
-            system.increment_providers(read_account(value, at / "accounts" / position))
+        for position, value in enumerate(read_list(section.get("accounts", ()), at["accounts"])):
+            system.increment_providers(read_account(value, at["accounts"][position]))
 
 
 VERSION = RuntimeVersion("tiny", "tiny-python", 1, 100, 1, ((api_id("Core"), 5),), 1, 1)
@@ -219,4 +219,20 @@ def chain(alice: Signer, bob: Signer) -> TinyChain:
     return TinyChain(runtime, genesis, state, dict(genesis.trie.new))
 
 
-CallFactory = Callable[..., bytes]
+def counter_of(chain: TinyChain) -> Counter:
+    """Return the chain's Counter."""
+    counter = chain.runtime.pallet("Counter")
+    assert isinstance(counter, Counter)
+    return counter
+
+
+def system_of(chain: TinyChain) -> System:
+    """Return the chain's System."""
+    system = chain.runtime.pallet("System")
+    assert isinstance(system, System)
+    return system
+
+
+def events_of(executed: ExecutedBlock, index: int) -> list[Event]:
+    """Return the events of one extrinsic."""
+    return [record.event for record in executed.events if record.phase == ApplyExtrinsic(index)]

@@ -52,7 +52,13 @@ class Cursor:
         return self.at == len(self.data)
 
 
-PRIMITIVES = ["bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "u256", "i8", "i16", "i32", "i64", "i128", "i256"]
+PRIMITIVES = (
+    "bool",
+    "char",
+    "str",
+    *(f"u{bits}" for bits in (8, 16, 32, 64, 128, 256)),
+    *(f"i{bits}" for bits in (8, 16, 32, 64, 128, 256)),
+)
 
 
 @dataclass

@@ -93,10 +93,18 @@ def test_pure_rooms_import_nothing_that_touches_the_world() -> None:
     assert not found, "\n".join(found)
 
 
+def without_hash_methods(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those inside `__hash__`, the one place where calling `hash` cannot reach a block's content."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.FunctionDef) and node.name == "__hash__"):
+            yield node
+            yield from without_hash_methods(node)
+
+
 def test_pure_rooms_call_nothing_that_touches_the_world() -> None:
     found = []
     for path in pure_files():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in without_hash_methods(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.func.id}()")
     assert not found, "\n".join(found)

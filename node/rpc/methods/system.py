@@ -4,6 +4,7 @@ from typing import Any
 
 from node.rpc.backend import Backend
 from node.rpc.errors import invalid_params
+from node.rpc.json import hexadecimal
 from node.rpc.registry import Registry, method
 from runtime.crypto import ss58_decode
 
@@ -47,38 +48,49 @@ class SystemMethods:
     @method("system_health")
     def health(self) -> Any:
         """Peers, whether the node is catching up, and whether it should have peers."""
-        network = self.backend.network
+        network = self.backend.network()
         return {
-            "peers": len(network.peers()),
-            "isSyncing": network.is_syncing(),
+            "peers": len(network.peers()) if network is not None else 0,
+            "isSyncing": network.is_major_syncing if network is not None else False,
             "shouldHavePeers": self.backend.spec.chain_type != "Development",
         }
 
     @method("system_peers")
     def peers(self) -> Any:
         """The connected peers with their best blocks."""
-        return self.backend.network.peers()
+        network = self.backend.network()
+        return [
+            {
+                "peerId": peer.peer_id,
+                "roles": peer.role.upper(),
+                "bestHash": hexadecimal(peer.best_hash),
+                "bestNumber": peer.best_number,
+            }
+            for peer in (network.peers() if network is not None else ())
+        ]
 
     @method("system_localPeerId")
     def local_peer_id(self) -> str:
         """The node's libp2p peer id."""
-        return self.backend.network.peer_id()
+        return self.backend.identity().peer_id
 
     @method("system_localListenAddresses")
     def local_listen_addresses(self) -> list[str]:
         """The multiaddresses that peers can dial."""
-        return self.backend.network.addresses()
+        return list(self.backend.identity().addresses)
 
     @method("system_nodeRoles")
     def node_roles(self) -> list[str]:
         """Authority when the node makes blocks, Full otherwise."""
-        return ["Authority" if self.backend.is_authority else "Full"]
+        return ["Authority" if self.backend.identity().is_authority else "Full"]
 
     @method("system_syncState")
     def sync_state(self) -> Any:
-        """Where the node started, where it is, and the highest block it knows of."""
-        best = self.backend.chain.store.best.number
-        highest = max(best, self.backend.network.highest_seen())
+        """Where the node started, where it is, and the highest block that a peer has."""
+        best = self.backend.chain.best.number
+        network = self.backend.network()
+        theirs = [peer.best_number for peer in network.peers()] if network is not None else []
+        highest = max([best, *theirs])
         return {"startingBlock": self.backend.starting_block, "currentBlock": best, "highestBlock": highest}
 
     @method("system_accountNextIndex", "account_nextIndex")

@@ -24,6 +24,8 @@ def amendment_report(market: Market, account: bytes, amendment_id: int, results:
     ensure(amendment.state is AmendmentState.RUNNING, DatDotError.EXPIRED)
     assert amendment.deadline is not None
     ensure(market.now() <= amendment.deadline, DatDotError.EXPIRED)
+    plan_until = market.plan(market.contract(amendment.contract).plan).until
+    ensure(market.now() < plan_until, DatDotError.EXPIRED)
     positions = [result.position for result in results]
     ensure(len(set(positions)) == len(positions), DatDotError.BAD_REFERENCE)
     ensure(set(positions) <= set(amendment.positions), DatDotError.BAD_REFERENCE)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import trio
+import trio.testing
 
 from node.net.host import Host
 from node.net.mesh import Mesh

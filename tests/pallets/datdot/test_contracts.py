@@ -1,5 +1,7 @@
 """Cutting ranges of chunks into contracts."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,13 +77,13 @@ def test_sets_hold_every_chunk_once_and_all_but_the_last_are_full(ranges: list[R
     assert 1 <= count_chunks(sets[-1]) <= size
     assert len(sets) == count_sets(joined, size)
     for one in sets:
-        assert all(later[0] > earlier[1] + 1 for earlier, later in zip(one, one[1:], strict=False))
+        assert all(later[0] > earlier[1] + 1 for earlier, later in pairwise(one))
 
 
 @given(RANGES)
 def test_normalised_ranges_are_sorted_apart_and_stay_the_same(ranges: list[Range]) -> None:
     joined = normalise(ranges, LENGTH)
-    assert all(later[0] > earlier[1] + 1 for earlier, later in zip(joined, joined[1:], strict=False))
+    assert all(later[0] > earlier[1] + 1 for earlier, later in pairwise(joined))
     assert normalise(reversed(joined), LENGTH) == joined
 
 

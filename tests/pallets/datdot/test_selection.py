@@ -38,7 +38,8 @@ def test_seven_providers_are_distinct_for_ten_thousand_pools_and_drawn_alike_on_
     failures = 0
     for _ in range(10_000):
         candidates = {
-            role: {dice.randrange(1, 30): dice.randrange(1, 50_000) for _ in range(dice.randrange(1, 12))} for role in Role
+            role: {dice.randrange(1, 30): dice.randrange(1, 50_000) for _ in range(dice.randrange(1, 12))}
+            for role in Role
         }
         seed = dice.randbytes(32)
         chosen = choose(seed, needs, candidates)

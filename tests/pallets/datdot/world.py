@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from hypercore.crypto import KeyPair
 from hypercore.io.core import Core
@@ -43,7 +43,7 @@ from runtime.genesis import ChainSpec, build_genesis
 from runtime.header import PreRuntime
 from runtime.origin import Origin, Signed
 from runtime.state import DictState
-from runtime.transition import BlockExecution
+from runtime.transition import BlockExecution, ExecutedBlock
 from runtime.version import RuntimeVersion
 
 DAT = 10**9
@@ -51,6 +51,7 @@ WEALTH = 10**6 * DAT
 GENEROUS = 100_000 * DAT
 GIB = 2**30
 EPOCH_SLOTS = 4_096
+SLOT_MS = 1_000
 FREE_ASK = Prices(0, 0, 0, 0, 0)
 LEAF_BYTES = 1_024
 CHUNK_BYTES = 900
@@ -66,7 +67,11 @@ class Person:
 
     @property
     def account(self) -> bytes:
-        return hashlib.blake2b(self.name.encode(), digest_size=32).digest()
+        return self.login.public_key
+
+    @property
+    def login(self) -> KeyPair:
+        return key_pair(f"{self.name}/account")
 
     @property
     def noise(self) -> KeyPair:
@@ -116,24 +121,19 @@ class World:
     check: bool = True
 
     def __post_init__(self) -> None:
-        self.system = System(SystemConfig())
-        aura = Aura(AuraConfig(1_000), system=self.system)
-        randomness = Randomness(RandomnessConfig(epoch_slots=EPOCH_SLOTS), system=self.system, aura=aura)
-        self.balances = Balances(BalancesConfig(), system=self.system)
-        scheduler = Scheduler(SchedulerConfig(), system=self.system)
-        self.market = DatDot(
-            self.config, system=self.system, balances=self.balances, randomness=randomness, scheduler=scheduler
-        )
-        pallets = (self.system, aura, randomness, self.balances, scheduler, self.market)
-        self.runtime = Runtime(pallets, VERSION, bytes(32))
+        self.runtime = self.compose()
+        self.market = cast(DatDot, self.runtime.pallet("DatDot"))
+        self.balances = cast(Balances, self.runtime.pallet("Balances"))
         self.people = {number: Person(f"person {number}") for number in range(1, 41)}
         keys = [bytes([200 + turn]) * 32 for turn in range(self.authorities)]
         genesis = {
             "Aura": {"authorities": [ss58_encode(key) for key in keys]},
-            "Randomness": {"onions": [[ss58_encode(key), f"0x{onion(turn).tip.hex()}"] for turn, key in enumerate(keys)]},
+            "Randomness": {
+                "onions": [[ss58_encode(key), f"0x{onion(turn).tip.hex()}"] for turn, key in enumerate(keys)]
+            },
             "Balances": {"balances": [[ss58_encode(person.account), WEALTH] for person in self.people.values()]},
         }
-        spec = ChainSpec("Test", "test", "Development", PROPERTIES, 1_000, genesis)
+        spec = ChainSpec("Test", "test", "Development", PROPERTIES, SLOT_MS, genesis)
         block = build_genesis(self.runtime, spec)
         self.genesis_hash = block.header.hash
         self.header, self.nodes = block.header, dict(block.trie.new)
@@ -141,6 +141,16 @@ class World:
         self.events: tuple[Event, ...] = ()
         self.history: list[Event] = []
         self.bytes_lost: set[tuple[int, int]] = set()
+
+    def compose(self) -> Runtime:
+        """The pallets that the market needs, and no more."""
+        system = System(SystemConfig())
+        aura = Aura(AuraConfig(SLOT_MS), system=system)
+        randomness = Randomness(RandomnessConfig(epoch_slots=EPOCH_SLOTS), system=system, aura=aura)
+        balances = Balances(BalancesConfig(), system=system)
+        scheduler = Scheduler(SchedulerConfig(), system=system)
+        market = DatDot(self.config, system=system, balances=balances, randomness=randomness, scheduler=scheduler)
+        return Runtime((system, aura, randomness, balances, scheduler, market), VERSION, bytes(32))
 
     # blocks
 
@@ -151,29 +161,40 @@ class World:
 
     def block(self, *calls: tuple[Origin | Person, str, dict[str, Any]]) -> list[DispatchResult]:
         """Make the next block with these calls of the market; every invariant is checked after it."""
-        slot = self.number + 1
-        turn = slot % self.authorities
-        reveal = codec_for(OnionReveal).encode(OnionReveal(onion(turn).layer(slot - 1), None))
-        digest = (PreRuntime(AURA_ENGINE, slot.to_bytes(8, "little")), PreRuntime(ONION_ENGINE, reveal))
-        execution = BlockExecution(self.runtime, self.header, self.state, digest, self.nodes.__getitem__)
+        execution = BlockExecution(self.runtime, self.header, self.state, self.digest(), self.nodes.__getitem__)
         execution.initialize()
+        results = self.execute(execution, calls)
+        self.adopt(execution.finalize())
+        if self.check:
+            self.try_state()
+        return results
+
+    def digest(self) -> tuple[PreRuntime, PreRuntime]:
+        """What the author of the next block puts into its header."""
+        slot = self.number + 1
+        reveal = codec_for(OnionReveal).encode(OnionReveal(onion(slot % self.authorities).layer(slot - 1), None))
+        return PreRuntime(AURA_ENGINE, slot.to_bytes(8, "little")), PreRuntime(ONION_ENGINE, reveal)
+
+    def execute(
+        self, execution: BlockExecution, calls: Sequence[tuple[Origin | Person, str, dict[str, Any]]]
+    ) -> list[DispatchResult]:
+        """Dispatch calls inside of a block, without fees and signatures."""
         with self.runtime.bind(execution.overlay):
-            results = [
+            return [
                 self.runtime.dispatch(
                     RuntimeCall("DatDot", function, arguments),
                     Signed(who.account) if isinstance(who, Person) else who,
                 )
                 for who, function, arguments in calls
             ]
-        executed = execution.finalize()
+
+    def adopt(self, executed: ExecutedBlock) -> None:
+        """Make a block the latest one."""
         self.state.apply(executed.changes)
         self.nodes.update(executed.trie.new)
         self.header = executed.header
         self.events = tuple(record.event for record in executed.events)
         self.history += self.events
-        if self.check:
-            self.try_state()
-        return results
 
     def try_state(self) -> None:
         with self.runtime.at(self.state):
@@ -250,7 +271,8 @@ class World:
 
     def free_treasury(self) -> int:
         """What the treasury got since genesis."""
-        return int(self.run(lambda: self.balances.free(self.balances.treasury))) - self.balances.config.existential_deposit
+        balance = int(self.run(lambda: self.balances.free(self.balances.treasury)))
+        return balance - self.balances.config.existential_deposit
 
     def join(self, *numbers: int) -> None:
         """People become users."""
@@ -283,7 +305,7 @@ class World:
     ) -> int:
         """Publish a plan for chunks of a feed; its id."""
         self.do(sponsor, "publish_plan", **plan_arguments(feed or core(40), ranges, until, **plan))
-        return max(self.run(lambda: [plan_id for plan_id, _ in self.market.plan_by_id.items()]))
+        return max(int(plan_id) for plan_id, _ in self.run(lambda: list(self.market.plan_by_id.items())))
 
     def plan(self, plan_id: int) -> Plan:
         found: Plan = self.run(lambda: self.market.plan(plan_id))
@@ -372,7 +394,13 @@ def offer_arguments(
     roles: Iterable[Role], capacity: int, *, storage: int = GIB, components: Components | None = None, **form: Any
 ) -> dict[str, Any]:
     defaults: dict[str, Any] = {
-        "from_": None, "until": None, "timetables": (), "regions": (), "performances": (), "resources": -1, "ask": FREE_ASK,
+        "from_": None,
+        "until": None,
+        "timetables": (),
+        "regions": (),
+        "performances": (),
+        "resources": -1,
+        "ask": FREE_ASK,
     }
     given = components or Components(resources=(Resources(storage, 10**7, 10**7),))
     return {

@@ -1,6 +1,7 @@
 """Feeds and plans: what is refused, in which order, and what a plan becomes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,10 @@ def test_a_feed_without_a_valid_head_is_refused(sponsored: World, damage: str) -
     feed = core(12)
     proof = feed.head_proof()
     proof = {
-        "empty": b"", "truncated": proof[:-1], "flipped": proof[:40] + bytes([proof[40] ^ 1]) + proof[41:], "other key": proof,
+        "empty": b"",
+        "truncated": proof[:-1],
+        "flipped": proof[:40] + bytes([proof[40] ^ 1]) + proof[41:],
+        "other key": proof,
     }[damage]
     key = core(12, "other").key if damage == "other key" else feed.key
     assert sponsored.refused(sponsored.people[1], "publish_feed", key=key, head_proof=proof) is DatDotError.BAD_PROOF
@@ -55,7 +59,8 @@ def test_a_feed_without_a_valid_head_is_refused(sponsored: World, damage: str) -
 def test_strangers_publish_neither_feeds_nor_plans(world: World) -> None:
     feed = core(12)
     stranger = world.people[1]
-    assert world.refused(stranger, "publish_feed", key=feed.key, head_proof=feed.head_proof()) is DatDotError.UNKNOWN_USER
+    proof = feed.head_proof()
+    assert world.refused(stranger, "publish_feed", key=feed.key, head_proof=proof) is DatDotError.UNKNOWN_USER
     assert world.refused(stranger, "publish_plan", **plan_arguments(feed, [(0, 9)], 50)) is DatDotError.UNKNOWN_USER
 
 
@@ -72,7 +77,7 @@ def test_the_demo_ranges_become_two_contracts_and_the_deposit_is_held(sponsored:
     assert [event.contract for event in sponsored.seen(NewContract)] == list(plan.contracts)
     assert sponsored.free(sponsor) == WEALTH - GENEROUS
     assert sponsored.run(lambda: sponsored.balances.held(PLAN_ESCROW, sponsor.account)) == GENEROUS
-    kinds = [sponsored.run(lambda item=item: sponsored.market.item_by_id.get(item)) for item in (plan_id, *plan.contracts)]
+    kinds = sponsored.run(lambda: [sponsored.market.item_by_id.get(item) for item in (plan_id, *plan.contracts)])
     assert kinds == [items.Plan(), items.Contract(), items.Contract()]
 
 
@@ -109,7 +114,11 @@ def test_a_stored_dataset_is_hosted_again_by_its_id_without_proofs(sponsored: Wo
     (dataset,) = sponsored.plan(plan_id).program[0].datasets
     program = (ProgramInput((dataset,), (), ()),)
     sponsored.do(
-        sponsored.people[1], "publish_plan", plan=PlanInput(None, 60, program, None), components=Components(), deposit=GENEROUS
+        sponsored.people[1],
+        "publish_plan",
+        plan=PlanInput(None, 60, program, None),
+        components=Components(),
+        deposit=GENEROUS,
     )
     assert len(sponsored.seen(NewContract)) == 2
 
@@ -138,7 +147,7 @@ def test_ranges_outside_of_the_feed_are_refused(sponsored: World, ranges: list[t
 @pytest.mark.parametrize(
     ("times", "until"), [({"from_": 1}, 50), ({"from_": 30}, 30), ({"from_": 30}, 20), ({}, 0), ({}, 3)]
 )
-def test_a_plan_in_the_past_or_without_any_time_is_refused(sponsored: World, times: dict[str, int], until: int) -> None:
+def test_a_plan_in_the_past_or_without_any_time_is_refused(sponsored: World, times: dict[str, Any], until: int) -> None:
     arguments = plan_arguments(core(40), [(0, 9)], until, **times)
     assert sponsored.refused(sponsored.people[1], "publish_plan", **arguments) is DatDotError.BAD_TIMES
 
@@ -147,7 +156,8 @@ def test_every_chunk_must_be_proven_small_enough(sponsored: World) -> None:
     feed = core(40)
     other = core(24, "other")
     whole = sizes_proof(feed, 0, 39)
-    for proofs in ([], [sizes_proof(feed, 0, 8)], [sizes_proof(feed, 1, 39)], [sizes_proof(other, 0, 23)], [whole[:-1]], [b""]):
+    one_short, one_late, strange = sizes_proof(feed, 0, 8), sizes_proof(feed, 1, 39), sizes_proof(other, 0, 23)
+    for proofs in ([], [one_short], [one_late], [strange], [whole[:-1]], [b""]):
         arguments = plan_arguments(feed, [(0, 9)], 50, proofs=proofs)
         assert sponsored.refused(sponsored.people[1], "publish_plan", **arguments) is DatDotError.BAD_PROOF
 
@@ -174,8 +184,8 @@ def test_a_reference_to_nothing_is_refused(sponsored: World, reference: int) -> 
 
 def test_a_reference_to_another_kind_is_refused(sponsored: World) -> None:
     arguments = plan_arguments(core(40), [(0, 9)], 50)
-    plan = replace(arguments["plan"], program=(ProgramInput((1,), (), ()),))
-    assert sponsored.refused(sponsored.people[1], "publish_plan", **(arguments | {"plan": plan})) is DatDotError.WRONG_TYPE
+    arguments["plan"] = replace(arguments["plan"], program=(ProgramInput((1,), (), ()),))
+    assert sponsored.refused(sponsored.people[1], "publish_plan", **arguments) is DatDotError.WRONG_TYPE
 
 
 @pytest.mark.parametrize("program", [(), (ProgramInput((), (), ()),)])

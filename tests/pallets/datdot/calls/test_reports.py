@@ -1,6 +1,7 @@
 """Reports on amendments: who may report, what is checked, and what follows."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from pallets.datdot.events import (
     Paid,
     SetupFailed,
 )
-from pallets.datdot.types import AmendmentKind, AmendmentState, ContractState, Role
+from pallets.datdot.types import AmendmentKind, AmendmentState, ContractState, PlanState, Role
+from runtime.origin import Root
 from tests.pallets.datdot.world import Person, World
 
 
@@ -118,7 +120,8 @@ def test_after_the_deadline_the_report_is_refused_and_another_attestor_takes_ove
     amendment_id, attestor = _amendment(running)
     old = running.amendment(amendment_id)
     running.blocks(6)
-    assert running.seen(AmendmentTimedOut) == [AmendmentTimedOut(amendment_id, old.contract, (running.user_id(attestor),))]
+    expected = AmendmentTimedOut(amendment_id, old.contract, (running.user_id(attestor),))
+    assert running.seen(AmendmentTimedOut) == [expected]
     timed_out_in = running.number
     assert running.amendment(amendment_id).state is AmendmentState.TIMED_OUT
     report = running.report(amendment_id)
@@ -167,16 +170,29 @@ def test_a_report_of_nothing_fails_and_everybody_is_free_again(running: World) -
     assert running.seen(Paid) == []
 
 
+def test_a_report_after_the_plan_is_over_is_refused(running: World) -> None:
+    amendment_id, attestor = _amendment(running)
+    report = running.report(amendment_id)
+    plan_id = running.contract(running.amendment(amendment_id).contract).plan
+    end, late = running.block((Root(), "end_plan", {"plan": plan_id}), (attestor, "amendment_report", report))
+    assert end.error is None
+    assert "EXPIRED" in str(late.error)
+    assert running.plan(plan_id).until == running.number
+    running.blocks(2)
+    assert running.plan(plan_id).state is PlanState.ENDED
+    assert running.amendment(amendment_id).state is AmendmentState.SUPERSEDED
+
+
 def test_retries_wait_longer_and_longer_and_then_in_the_queue(market: World) -> None:
     market.silent_attestors = {market.user_id(market.people[number]) for number in range(2, 11)}
     market.publish(market.people[1], [(0, 9)], 3_000)
     market.check = False
-    booked = []
+    booked: list[int] = []
     while len(booked) < 12:
         market.block()
         if any(isinstance(event, NewAmendment) for event in market.events):
             booked.append(market.number)
-    pauses = [later - earlier - 6 - 1 for earlier, later in zip(booked, booked[1:], strict=False)]
+    pauses = [later - earlier - 6 - 1 for earlier, later in pairwise(booked)]
     assert pauses[:10] == [1, 2, 4, 8, 16, 32, 64, 64, 64, 64]
     market.try_state()
     contract = market.contract(market.seen(NewAmendment)[0].contract)
@@ -188,7 +204,7 @@ def test_a_setup_is_paid_from_what_was_set_aside_and_never_beyond(market: World)
     plan_id = market.run(lambda: next(iter(market.market.plan_by_id.items()))[0])
     budget = market.funds(plan_id).setup_budget  # type: ignore[union-attr]
     for _ in range(4):
-        market.work_for(lambda: bool(market.events) and any(isinstance(e, NewAmendment) for e in market.events), limit=80)
+        market.work_for(lambda: any(isinstance(event, NewAmendment) for event in market.events), limit=80)
         amendment_id = market.seen(NewAmendment)[-1].amendment
         attestor = market.person(market.amendment(amendment_id).attestors[0] or 0)
         stored = market.amendment(amendment_id).positions[:-1] or market.amendment(amendment_id).positions
@@ -198,7 +214,7 @@ def test_a_setup_is_paid_from_what_was_set_aside_and_never_beyond(market: World)
     spent = sum(event.amount for event in market.seen(Paid) if event.role is not Role.HOSTER)
     left = market.funds(plan_id).setup_budget  # type: ignore[union-attr]
     assert spent == budget - left
-    assert 0 <= left
+    assert left >= 0
 
 
 def _amendment(world: World) -> tuple[int, Person]:

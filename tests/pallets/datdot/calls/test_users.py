@@ -94,7 +94,9 @@ def test_a_stored_component_is_named_by_its_id(world: World) -> None:
     stored = world.run(lambda: world.market.item_by_id.get(world.seen(Registered)[0].form)).value.resources
     world.join(2)
     world.do(
-        world.people[2], "register_for_work", **offer_arguments(tuple(Role), 1, components=Components(), resources=stored)
+        world.people[2],
+        "register_for_work",
+        **offer_arguments(tuple(Role), 1, components=Components(), resources=stored),
     )
     assert world.run(lambda: world.market.user(world.user_id(world.people[2])).storage) == GIB
 
@@ -148,7 +150,8 @@ def _hosters(world: World) -> list[int]:
 
 
 def _pool(world: World) -> dict[Role, int]:
-    return {role: world.run(lambda role=role: world.market.pool_size.get(role)) for role in Role}
+    sizes: dict[Role, int] = world.run(lambda: {role: world.market.pool_size.get(role) for role in Role})
+    return sizes
 
 
 def _refused(world: World, who: Person, function: str, arguments: dict[str, Any]) -> DatDotError:

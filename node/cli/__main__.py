@@ -1,0 +1,5 @@
+"""`python -m node.cli` is the same as `datdot`."""
+
+from node.cli.main import main
+
+main()

@@ -1,0 +1,329 @@
+"""A node, assembled: store, chain, pool, author, JSON-RPC, network and the services of its provider accounts.
+
+Everything runs in one nursery and ends together. The JSON-RPC port opens before the network, whose library takes a
+second to load, so that clients connect at once.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import trio
+
+from node.chain.author import Author, AuthoringMode, WrongAuthorKey
+from node.chain.chain import Chain
+from node.chain.clock import SystemClock
+from node.chain.transactions import Transactions
+from node.client.local import LocalChain
+from node.config import NodeConfig, StartRefused
+from node.keys.keypair import Keypair
+from node.metrics import metrics_page
+from node.rpc.backend import Backend, NodeIdentity
+from node.rpc.methods.author import AuthorMethods
+from node.rpc.methods.chain import ChainMethods
+from node.rpc.methods.state import StateMethods
+from node.rpc.methods.system import SystemMethods
+from node.rpc.registry import Registry
+from node.rpc.server import RpcConfig, RpcServer, open_port
+from node.runtime_source import node_runtime
+from node.store.chain_store import ChainStore
+from node.store.errors import StoreError
+from node.txpool.pool import TransactionPool
+from runtime.construct import Runtime
+from runtime.genesis import GenesisError, build_genesis
+
+if TYPE_CHECKING:
+    from node.net.service import Network
+    from node.roles.endpoint import ServiceEndpoint
+    from node.roles.progress import SealingBoard
+    from node.roles.provider import ProviderService
+    from node.roles.sealer import SealPool
+
+log = structlog.get_logger("node")
+
+FIRST_PEER_SECONDS: Final = 10.0
+"""A validator with bootnodes waits so long for a first peer, lest it builds on a head that the others have left."""
+
+
+@dataclass
+class Node:
+    """A running node; made by `open_node`."""
+
+    config: NodeConfig
+    chain: Chain
+    transactions: Transactions
+    author: Author
+    api: LocalChain
+    rpc_port: int
+    network: Network
+    sealing: SealingBoard
+    providers: list[ProviderService] = field(default_factory=list)
+    endpoints: dict[bytes, ServiceEndpoint] = field(default_factory=dict)
+
+    @property
+    def rpc_url(self) -> str:
+        """Where WebSocket clients connect."""
+        return f"ws://{self.config.host}:{self.rpc_port}"
+
+
+async def run_node(config: NodeConfig) -> None:
+    """Runs a node until it is cancelled; raises StartRefused."""
+    async with open_node(config) as node:
+        addresses = ", ".join(node.network.host.addresses)
+        log.info("node started", chain=config.spec.name, rpc=node.rpc_url, p2p=addresses, best=node.chain.best.number)
+        await trio.sleep_forever()
+
+
+@asynccontextmanager
+async def open_node(config: NodeConfig) -> AsyncIterator[Node]:
+    """A running node while the block of code runs. Raises StartRefused with one sentence."""
+    async with AsyncExitStack() as stack:
+        store, runtime = _open_chain(config)
+        stack.callback(store.close)
+        chain = Chain(store, runtime, SystemClock())
+        transactions = Transactions(store, runtime, TransactionPool())
+        chain.follower = transactions
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        stack.callback(nursery.cancel_scope.cancel)
+        started = _Started()
+        rpc_port = await _serve_rpc(config, chain, transactions, started, nursery)
+        author = _author(config, chain, transactions, started)
+        if config.validator is not None and not config.bootnodes:
+            nursery.start_soon(author.run)
+        network = await _join_network(config, chain, transactions, started, stack, nursery)
+        if config.validator is not None and config.bootnodes:
+            nursery.start_soon(_author_with_peers, author, network)
+        node = await _with_services(config, chain, transactions, author, rpc_port, network, stack)
+        yield node
+
+
+@dataclass
+class _Started:
+    """What exists only once the network has started."""
+
+    network: Network | None = None
+
+    @property
+    def may_author(self) -> bool:
+        return self.network is None or not self.network.is_major_syncing
+
+
+def _open_chain(config: NodeConfig) -> tuple[ChainStore, Runtime]:
+    try:
+        runtime = node_runtime(config.spec)
+        genesis = build_genesis(runtime, config.spec)
+    except GenesisError as error:
+        raise StartRefused(f"the chain file has a mistake: {error}") from None
+    try:
+        config.base_path.mkdir(parents=True, exist_ok=True)
+        store = ChainStore.open(config.base_path / "chain", archive=config.archive)
+    except StoreError as error:
+        raise StartRefused(str(error)) from None
+    except OSError as error:
+        raise StartRefused(f"cannot use {config.base_path}: {error.strerror}") from None
+    if store.is_empty:
+        store.put_genesis(genesis)
+    elif not _is_same_chain(store, genesis.header.hash):
+        store.close()
+        raise StartRefused(
+            f"{config.base_path} holds another chain than the chain file describes; use another directory"
+        )
+    return store, runtime
+
+
+def _is_same_chain(store: ChainStore, genesis_hash: bytes) -> bool:
+    return store.genesis_hash == genesis_hash
+
+
+def _author(config: NodeConfig, chain: Chain, transactions: Transactions, started: _Started) -> Author:
+    keys = [config.validator] if config.validator is not None else []
+    mode = AuthoringMode(config.blocks)
+    try:
+        return Author(chain, transactions, keys, mode=mode, may_author=lambda: started.may_author)
+    except WrongAuthorKey as error:
+        raise StartRefused(str(error)) from None
+
+
+async def _author_with_peers(author: Author, network: Network) -> None:
+    with trio.move_on_after(FIRST_PEER_SECONDS):
+        while not network.peers() or network.is_major_syncing:  # noqa: ASYNC110 - two states of others, no event
+            await trio.sleep(0.2)
+    await author.run()
+
+
+async def _serve_rpc(
+    config: NodeConfig, chain: Chain, transactions: Transactions, started: _Started, nursery: trio.Nursery
+) -> int:
+    try:
+        listeners = await open_port(config.host, config.rpc_port)
+    except OSError as error:
+        raise StartRefused(
+            f"the JSON-RPC port {config.rpc_port} cannot be opened ({error.strerror}): choose another with --rpc-port"
+        ) from None
+    identity = partial(_identity, config, started)
+    backend = Backend(
+        chain, transactions, config.spec, version("datdot"), lambda: started.network, identity, chain.best.number
+    )
+    registry = Registry()
+    methods = (ChainMethods(backend), StateMethods(backend), AuthorMethods(backend), SystemMethods(backend, registry))
+    for group in methods:
+        registry.add(group)
+    rpc = RpcConfig(hosts=config.rpc_hosts, origins=config.rpc_origins)
+    pages = {"/metrics": metrics_page(partial(_readings, chain, transactions, started))}
+    nursery.start_soon(RpcServer(registry, rpc, pages).serve, listeners)
+    port: int = listeners[0].socket.getsockname()[1]
+    return port
+
+
+def _identity(config: NodeConfig, started: _Started) -> NodeIdentity:
+    from node.net.identity import peer_id_of
+
+    if started.network is None:
+        return NodeIdentity(peer_id_of(_public_of(_network_seed(config))), (), config.validator is not None)
+    host = started.network.host
+    return NodeIdentity(host.peer_id, tuple(host.addresses), config.validator is not None)
+
+
+def _public_of(seed: bytes) -> bytes:
+    from hypercore.crypto import KeyPair
+
+    return KeyPair.from_seed(seed).public_key
+
+
+def _readings(chain: Chain, transactions: Transactions, started: _Started) -> Mapping[str, tuple[str, float]]:
+    status = transactions.pool.status()
+    peers: Sequence[object] = started.network.peers() if started.network is not None else ()
+    return {
+        "block_best": ("Number of the best block.", chain.best.number),
+        "block_finalized": ("Number of the block shown as final.", chain.finalized.number),
+        "pool_ready_transactions": ("Transactions that may enter the next block.", status.ready),
+        "pool_future_transactions": ("Transactions that wait for an earlier one.", status.future),
+        "pool_ready_bytes": ("Size of the ready transactions, bytes.", status.ready_bytes),
+        "peers": ("Peers with a session.", len(peers)),
+    }
+
+
+def _network_seed(config: NodeConfig) -> bytes:
+    """The node's own identity: given, derived from the validator's key, or random and kept in the base path."""
+    if config.network_seed is not None:
+        return config.network_seed
+    if config.validator is not None:
+        return config.validator.derived_seed("node")
+    return _kept_seed(config.base_path / "network.key")
+
+
+def _kept_seed(path: Path) -> bytes:
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+    seed = path.read_bytes()
+    if len(seed) != 32:
+        raise StartRefused(f"{path} is damaged: delete it and the node gets a new peer id")
+    return seed
+
+
+async def _join_network(
+    config: NodeConfig,
+    chain: Chain,
+    transactions: Transactions,
+    started: _Started,
+    stack: AsyncExitStack,
+    nursery: trio.Nursery,
+) -> Network:
+    from node.chain.for_peers import ChainForPeers
+    from node.chain.gossip import announce_blocks, judge_extrinsics, pass_on_transactions
+    from node.net.host import InvalidPeerId, ListenFailed
+    from node.net.service import Network, NetworkConfig
+
+    for_peers = ChainForPeers(chain)
+    network_config = NetworkConfig(
+        seed=_network_seed(config),
+        listen=(config.host, config.p2p_port),
+        bootnodes=(*config.spec.bootnodes, *config.bootnodes),
+        role="authority" if config.validator is not None else "full",
+    )
+    try:
+        network = await stack.enter_async_context(
+            Network.start(
+                network_config,
+                chain.store.genesis_hash,
+                for_peers,
+                for_peers,
+                lambda extrinsics, _: judge_extrinsics(transactions, extrinsics),
+            )
+        )
+    except ListenFailed as error:
+        raise StartRefused(f"{error}: choose another port with --port") from None
+    except InvalidPeerId as error:
+        raise StartRefused(f"--bootnode: {error}") from None
+    started.network = network
+    pass_on_transactions(transactions, network)
+    nursery.start_soon(announce_blocks, chain, network)
+    return network
+
+
+async def _with_services(
+    config: NodeConfig,
+    chain: Chain,
+    transactions: Transactions,
+    author: Author,
+    rpc_port: int,
+    network: Network,
+    stack: AsyncExitStack,
+) -> Node:
+    from node.roles.progress import SealingBoard
+    from node.roles.sealer import SealPool
+
+    api = LocalChain(chain, transactions)
+    node = Node(config, chain, transactions, author, api, rpc_port, network, SealingBoard())
+    if config.providers:
+        pool = await stack.enter_async_context(SealPool(workers=config.sealing_workers))
+        for account in config.providers:
+            await _start_provider(node, account, pool, stack)
+    return node
+
+
+async def _start_provider(node: Node, account: Keypair, pool: SealPool, stack: AsyncExitStack) -> None:
+    from node.roles.provider import ProviderConfig, ProviderService
+
+    endpoint = await open_endpoint(node, account, stack)
+    config = ProviderConfig(account_directory(node.config.base_path, account.account_id))
+    service = ProviderService.start(config, endpoint, node.api, pool, node.sealing)
+    node.providers.append(await stack.enter_async_context(service))
+
+
+async def open_endpoint(node: Node, account: Keypair, stack: AsyncExitStack) -> ServiceEndpoint:
+    """The libp2p host and hypercore listener of an account, opened once and closed with the stack."""
+    from node.net.host import ListenFailed
+    from node.roles.endpoint import EndpointConfig, ServiceEndpoint
+    from node.roles.identity import ProviderIdentity
+
+    if (known := node.endpoints.get(account.account_id)) is not None:
+        return known
+    config = EndpointConfig(listen_host=node.config.host)
+    starting = ServiceEndpoint.start(ProviderIdentity.of(account), config, node.network, node.api.genesis_hash)
+    try:
+        endpoint = await stack.enter_async_context(starting)
+    except (ListenFailed, OSError) as error:
+        raise StartRefused(f"a service port cannot be opened: {error}") from None
+    node.endpoints[account.account_id] = endpoint
+    return endpoint
+
+
+def account_directory(base_path: Path, account_id: bytes) -> Path:
+    """Where the lanes and replicas of an account are kept; made if missing."""
+    directory = base_path / "accounts" / account_id.hex()[:16]
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

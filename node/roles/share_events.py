@@ -1,0 +1,100 @@
+"""What a sponsor tells while a share becomes available, in the order in which it usually happens.
+
+Each is one line of `--json` output: `name` is the value of its key "event", the fields are the other keys.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class ShareEvent:
+    """Base of all of them."""
+
+    name: ClassVar[str]
+
+    def fields(self) -> dict[str, Any]:
+        """The values as plain data."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class FeedPublished(ShareEvent):
+    """The feed (item id) and its head of `length` blocks are on the chain; `key` is hex."""
+
+    name = "feed_published"
+    feed: int
+    key: str
+    length: int
+
+
+@dataclass(frozen=True)
+class PlanPublished(ShareEvent):
+    """A plan is on the chain with so many contracts and so much escrow (planck)."""
+
+    name = "plan_published"
+    plan: int
+    contracts: int
+    escrow: int
+
+
+@dataclass(frozen=True)
+class Sealing(ShareEvent):
+    """Chunks sealed, of all copies together."""
+
+    name = "sealing"
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class HostingStarted(ShareEvent):
+    """A hoster (user id) stores a contract since this amendment."""
+
+    name = "hosting_started"
+    contract: int
+    hoster: int
+    amendment: int
+
+
+@dataclass(frozen=True)
+class StorageProofConfirmed(ShareEvent):
+    """A hoster of ours (user id) answered a storage challenge whole."""
+
+    name = "storage_proof_confirmed"
+    challenge: int
+    hoster: int
+
+
+@dataclass(frozen=True)
+class Paid(ShareEvent):
+    """A user got this amount (planck) from our escrow for work in a role: encoder, hoster or attestor."""
+
+    name = "paid"
+    user: int
+    amount: int
+    role: str
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Where a hoster serves readers."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Available(ShareEvent):
+    """Everything is hosted, every hoster has proven it, and all of it was read back from the hosters alone."""
+
+    name = "available"
+    key: str
+    z32: str
+    length: int
+    bytes: int
+    sha256: str
+    peers: tuple[Peer, ...]

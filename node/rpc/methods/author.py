@@ -1,0 +1,94 @@
+"""`author_*`: extrinsics in, and what becomes of them."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from node.rpc import errors
+from node.rpc.backend import Backend
+from node.rpc.errors import RpcError
+from node.rpc.json import hexadecimal
+from node.rpc.parameters import Hex
+from node.rpc.registry import method, subscription
+from node.txpool import events
+from node.txpool.errors import (
+    AlreadyImported,
+    CycleDetected,
+    ImmediatelyDropped,
+    PoolError,
+    TemporarilyBanned,
+    TooLowPriority,
+)
+from runtime.errors import InvalidTransaction, MalformedTransaction, RuntimeFault
+
+MAX_PENDING_SHOWN = 8_192
+
+
+class AuthorMethods:
+    """Submission with Substrate's error codes and statuses."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    @method("author_submitExtrinsic")
+    def submit_extrinsic(self, extrinsic: Hex) -> str:
+        """Put a signed extrinsic into the pool; the answer is its hash."""
+        try:
+            return hexadecimal(self.backend.transactions.submit(extrinsic))
+        except (RuntimeFault, PoolError) as error:
+            raise submission_error(error) from None
+
+    @subscription("author_submitAndWatchExtrinsic", "author_unwatchExtrinsic", notifies="author_extrinsicUpdate")
+    async def submit_and_watch(self, extrinsic: Hex) -> AsyncGenerator[Any, None]:
+        """Put a signed extrinsic into the pool and follow it to finality."""
+        try:
+            happenings = self.backend.transactions.watch(extrinsic)
+        except (RuntimeFault, PoolError) as error:
+            raise submission_error(error) from None
+        with happenings:
+            async for event in happenings:
+                yield status_json(event)
+
+    @method("author_pendingExtrinsics")
+    def pending_extrinsics(self) -> list[str]:
+        """The extrinsics in the pool."""
+        waiting = self.backend.transactions.pool.transactions()[:MAX_PENDING_SHOWN]
+        return [hexadecimal(one.extrinsic) for one in waiting]
+
+
+def submission_error(error: Exception) -> RpcError:
+    """The JSON-RPC error of a refused submission."""
+    match error:
+        case MalformedTransaction():
+            return RpcError(errors.BAD_FORMAT, f"Extrinsic has invalid format: {error.detail}", error.detail)
+        case InvalidTransaction():
+            return RpcError(errors.INVALID_TRANSACTION, "Invalid Transaction", str(error))
+        case TemporarilyBanned():
+            return RpcError(errors.TEMPORARILY_BANNED, "Transaction is temporarily banned", str(error))
+        case AlreadyImported():
+            known = hexadecimal(error.transaction_hash)
+            return RpcError(errors.ALREADY_IMPORTED, "Transaction Already Imported", known)
+        case TooLowPriority():
+            return RpcError(errors.PRIORITY_TOO_LOW, f"Priority is too low: ({error.old} vs {error.new})", str(error))
+        case CycleDetected():
+            return RpcError(errors.CYCLE_DETECTED, "Cycle detected", str(error))
+        case ImmediatelyDropped():
+            return RpcError(errors.IMMEDIATELY_DROPPED, "Immediately Dropped", str(error))
+    return RpcError(errors.BAD_FORMAT, f"Extrinsic has invalid format: {error}")
+
+
+def status_json(event: events.TransactionEvent) -> Any:
+    """A status as `author_extrinsicUpdate` shows it."""
+    match event:
+        case events.Broadcast(peers):
+            return {"broadcast": list(peers)}
+        case events.InBlock(block_hash):
+            return {"inBlock": hexadecimal(block_hash)}
+        case events.Retracted(block_hash):
+            return {"retracted": hexadecimal(block_hash)}
+        case events.FinalityTimeout(block_hash):
+            return {"finalityTimeout": hexadecimal(block_hash)}
+        case events.Finalized(block_hash):
+            return {"finalized": hexadecimal(block_hash)}
+        case events.Usurped(by):
+            return {"usurped": hexadecimal(by)}
+    return type(event).__name__.lower()
