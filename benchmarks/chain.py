@@ -35,6 +35,7 @@ from runtime.call import RuntimeCall
 from runtime.extrinsic import Signer, sign_extrinsic
 from runtime.genesis import ChainSpec
 from runtime.header import Block
+from runtime.trie import update
 
 SLOT_MS = 60_000
 EPOCH_SLOTS = 600
@@ -149,7 +150,7 @@ async def main(accounts: int, transfers: int, blocks: int) -> None:
     holders = [chance.randbytes(32) for _ in range(accounts)]
     spec = make_spec(key, senders, holders)
     clock, stopwatch = ManualClock(), Stopwatch()
-    transition.update = stopwatch.wrap("root", transition.update)
+    vars(transition)["update"] = stopwatch.wrap("root", update)
     with tempfile.TemporaryDirectory() as directory:
         first = BenchmarkNode(Path(directory) / "first", spec, clock, key, stopwatch)
         second = BenchmarkNode(Path(directory) / "second", spec, clock, key, stopwatch)

@@ -54,6 +54,7 @@ MAX_ANNOUNCEMENTS = 1024
 MAX_INVALID_REQUESTS = 64
 MAX_EXTENSION_QUEUE_BYTES = 1 << 20
 MAX_TRACKED_BLOCKS = 1 << 25
+WANT_BLOCKS = 1 << 21
 
 
 class ReplicatedCore(Protocol):
@@ -155,6 +156,7 @@ class ReplicationPeer:
         self._requests: dict[int, Request] = {}
         self._invalid_requests = 0
         self._wants: list[Want] = []
+        self._wanted = 0
         self._announcements: list[Range] = []
         self._cancels: list[Cancel] = []
         self._extensions: list[Extension] = []
@@ -258,6 +260,7 @@ class ReplicationPeer:
         messages += self._announcements
         self._announcements = []
         self._take_sync(messages)
+        self._take_wants(messages)
         messages += self._cancels
         messages += self._extensions
         self._cancels, self._extensions, self._extension_bytes = [], [], 0
@@ -290,6 +293,15 @@ class ReplicationPeer:
         if sync != self._last_sync:
             self._last_sync = sync
             messages.append(sync)
+
+    def _take_wants(self, messages: list[Message]) -> None:
+        """Asks a peer that has not said it is complete which blocks it has; only then sparse peers tell."""
+        if self.remote is None or self.core.contiguous_length >= self.remote.length:
+            return
+        end = min(self.remote.length, MAX_TRACKED_BLOCKS)
+        while self._wanted < end and self.blocks.contiguous < self.remote.length:
+            messages.append(Want(self._wanted, WANT_BLOCKS))
+            self._wanted += WANT_BLOCKS
 
     def _can_upgrade(self) -> bool:
         """True when we store the tree nodes that prove growth from the peer's length to ours."""

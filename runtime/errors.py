@@ -65,6 +65,11 @@ class Validity(enum.Enum):
     BAD_SIGNER = "Invalid signing address"
     CANNOT_LOOKUP = "Could not lookup information required to validate the transaction"
 
+    @property
+    def index(self) -> int:
+        """SCALE index inside its error type."""
+        return 0 if self is Validity.CANNOT_LOOKUP else list(Validity).index(self)
+
 
 class InvalidTransaction(RuntimeFault):
     """The extrinsic must not enter a block now; `kind` says why, `custom` is the code of `Validity.CUSTOM`."""
@@ -82,10 +87,9 @@ class InvalidTransaction(RuntimeFault):
 
     def to_scale(self) -> bytes:
         """Return the SCALE bytes of `sp_runtime::TransactionValidityError`."""
-        if self.kind is Validity.CANNOT_LOOKUP:
-            return b"\1\0"
+        unknown = self.kind is Validity.CANNOT_LOOKUP
         custom = bytes([self.custom]) if self.kind is Validity.CUSTOM else b""
-        return bytes([0, list(Validity).index(self.kind)]) + custom
+        return bytes([unknown, self.kind.index]) + custom
 
     def __str__(self) -> str:
         return f"{self.text} ({self.detail})" if self.detail else self.text

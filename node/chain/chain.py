@@ -35,6 +35,9 @@ MAX_SUBSCRIBERS: Final = 1_024
 SUBSCRIBER_EVENTS: Final = 256
 """Events that a subscriber may be behind before it is dropped."""
 
+MAX_UNFOLDED_BLOCKS: Final = 2_048
+"""Blocks whose change sets are held in memory; beyond it, blocks that do not extend the longest chain must wait."""
+
 REMEMBERED_AUTHORS: Final = 1_024
 REMEMBERED_EQUIVOCATIONS: Final = 64
 
@@ -127,6 +130,8 @@ class Chain:
                 return ImportResult(ImportStatus.UNKNOWN_PARENT, f"no parent 0x{header.parent_hash.hex()}")
             if not self.store.has_state(parent.hash):
                 return ImportResult(ImportStatus.TOO_OLD, f"it forks off at block {parent.number}, from {origin}")
+            if self.store.unfolded_blocks >= MAX_UNFOLDED_BLOCKS and header.number <= self.best.number:
+                return ImportResult(ImportStatus.TOO_EARLY, f"{MAX_UNFOLDED_BLOCKS} blocks of forks are held already")
             try:
                 executed = self._check_and_execute(block, parent)
             except (aura.SlotInFuture, aura.TooManyEquivocations) as error:

@@ -90,7 +90,6 @@ async def _run(config: DevConfig, directory: Path, reporter: Reporter) -> bool:
             if config.timeout_seconds is not None:
                 return done
         await trio.sleep_forever()
-    return True
 
 
 def _node_config(config: DevConfig, directory: Path, providers: tuple[Keypair, ...]) -> NodeConfig:

@@ -113,7 +113,6 @@ async def _run(config: LocalnetConfig, directory: Path, reporter: Reporter) -> b
             if config.timeout_seconds is not None:
                 return done
         await trio.sleep_forever()
-    return True
 
 
 def _chain_file(config: LocalnetConfig, directory: Path) -> ChainSpec:

@@ -10,9 +10,12 @@ from typing import Final
 import trio
 
 from node.client.chain_api import ChainAPI
+from node.config import StartRefused
 from node.devnet.progress import Reporter
 from node.keys.derivation import keypair_from_uri
 from node.node import Node, account_directory, open_endpoint
+from node.roles.share_source import ShareRefused
+from node.roles.sponsor import Sponsor
 from pallets.datdot.events import NewPlan
 from pallets.datdot.types import Plan
 
@@ -45,27 +48,33 @@ async def share_all(
     node: Node, shares: Sequence[str], timeout_seconds: float | None, reporter: Reporter, stack: AsyncExitStack
 ) -> bool:
     """Hosts everything that was asked for; True when all of it became available in time."""
-    from node.roles.sponsor import Sponsor
-
     account = keypair_from_uri(SPONSOR_URI)
     endpoint = await open_endpoint(node, account, stack)
     directory = account_directory(node.config.base_path, account.account_id)
-    sponsor = await stack.enter_async_context(Sponsor.start(directory, endpoint, node.api, node.sealing))
+    sponsor = stack.enter_context(Sponsor.open(endpoint, node.api, directory, node.sealing))
     available: set[int] = set()
 
     async def follow(number: int, what: str) -> None:
-        async for progress in sponsor.share(what):
-            reporter.event(progress.name, **progress.values())
-            if progress.name == "available":
-                available.add(number)
-                if len(available) == len(shares) and timeout_seconds is not None:
-                    nursery.cancel_scope.cancel()
+        async for event in sponsor.share(what):
+            reporter.event(event.name, **event.fields())
+        available.add(number)
 
-    with trio.move_on_after(float("inf") if timeout_seconds is None else timeout_seconds):
-        async with trio.open_nursery() as nursery:
-            for number, what in enumerate(shares):
-                nursery.start_soon(follow, number, what)
+    try:
+        with trio.move_on_after(float("inf") if timeout_seconds is None else timeout_seconds):
+            async with trio.open_nursery() as nursery:
+                for number, what in enumerate(shares):
+                    nursery.start_soon(follow, number, what)
+    except* ShareRefused as refusals:
+        raise StartRefused("; ".join(str(refusal) for refusal in leaves_of(refusals))) from None
     return len(available) == len(shares)
+
+
+def leaves_of(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    """The exceptions of a group and of the groups inside it."""
+    found: list[Exception] = []
+    for one in group.exceptions:
+        found += leaves_of(one) if isinstance(one, BaseExceptionGroup) else [one]
+    return found
 
 
 async def show_blocks(chain: ChainAPI, reporter: Reporter) -> None:

@@ -136,9 +136,7 @@ class Gossip:
 
     def begin(self, session: Session) -> None:
         """Start queueing for a peer, before its streams are open."""
-        self._outboxes[session.peer_id] = {
-            kind.name: Outbox(kind.max_queued_items) for kind in self._kinds.values()
-        }
+        self._outboxes[session.peer_id] = {kind.name: Outbox(kind.max_queued_items) for kind in self._kinds.values()}
 
     def end(self, session: Session) -> None:
         """Forget what waits for a peer."""

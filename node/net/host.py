@@ -256,4 +256,3 @@ def _peer_object(peer_id: str) -> Any:
     from libp2p.peer.id import ID
 
     return ID.from_base58(peer_id)
-

@@ -169,9 +169,7 @@ class Network:
         """Note an offence of a peer; enough of them ban it for a while, with the reason in the log."""
         log.debug("offence of %s: %s %s", peer_id, offence.sentence, detail[:200])
         if self.peer_book.offend(peer_id, offence, trio.current_time()):
-            log.warning(
-                "banned %s for %d s: %s (%s)", peer_id, limits.BAN_SECONDS, offence.sentence, detail[:200]
-            )
+            log.warning("banned %s for %d s: %s (%s)", peer_id, limits.BAN_SECONDS, offence.sentence, detail[:200])
             self._nursery.start_soon(self._ban, peer_id)
 
     # ---- validators

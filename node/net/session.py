@@ -116,9 +116,7 @@ class Sessions:
 
     async def _open(self, peer_id: str) -> None:
         try:
-            stream = await self._host.open_stream(
-                peer_id, CONTROL_PROTOCOL, max_frame_bytes=limits.MAX_HANDSHAKE_BYTES
-            )
+            stream = await self._host.open_stream(peer_id, CONTROL_PROTOCOL, max_frame_bytes=limits.MAX_HANDSHAKE_BYTES)
         except PeerGone as error:
             # Hosts without sessions (the lanes of a provider) connect too; only a dialler wants to hear of it.
             self.on_refused(peer_id, str(error))

@@ -198,9 +198,7 @@ class SyncProtocol:
                 self._offend(session.peer_id, Offence.Undecodable, f"sync: {error}")
                 raise PeerGone(f"{session.peer_id} sent an answer that cannot be read") from error
             now = trio.current_time()
-            self._carry_out(
-                self.machine.answer_received(session.peer_id, response.request, response.hash, blocks, now)
-            )
+            self._carry_out(self.machine.answer_received(session.peer_id, response.request, response.hash, blocks, now))
 
     async def _import_batches(self) -> None:
         async for batch in self._receive_import:

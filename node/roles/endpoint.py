@@ -62,28 +62,17 @@ class ServiceEndpoint:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls,
-        identity: ProviderIdentity,
-        config: EndpointConfig,
-        network: ServiceNetwork,
-        genesis_hash: bytes,
-        *,
-        host: Host | None = None,
+        cls, identity: ProviderIdentity, config: EndpointConfig, network: ServiceNetwork, genesis_hash: bytes
     ) -> AsyncIterator[ServiceEndpoint]:
-        """Listen, and tell the network where. Raises ListenFailed or OSError when an address cannot be used.
-
-        `host` is a running host with the account's noise key, such as a chain node's own; without one, one is started.
-        """
+        """Listen, and tell the network where. Raises ListenFailed or OSError when an address cannot be used."""
         resolvers: list[Resolve] = []
 
         def resolve(discovery: bytes) -> Core | None:
             return next((core for resolver in resolvers if (core := resolver(discovery)) is not None), None)
 
         async with AsyncExitStack() as stack:
-            serves_chain = host is not None
-            if host is None:
-                listen = (config.listen_host, config.libp2p_port)
-                host = await stack.enter_async_context(Host.start(identity.noise_seed, listen))
+            listen = (config.listen_host, config.libp2p_port)
+            host = await stack.enter_async_context(Host.start(identity.noise_seed, listen))
             replication = await stack.enter_async_context(
                 open_replication(
                     key_pair=KeyPair.from_seed(identity.noise_seed),
@@ -94,14 +83,14 @@ class ServiceEndpoint:
             endpoint = cls(identity, host, replication, network, resolvers)
             port = await replication.listen(config.listen_host, config.hypercore_port)
             endpoint.hypercore = (config.advertised_host or config.listen_host, port)
-            network.publish_address(endpoint._record(config, genesis_hash, serves_chain))
+            network.publish_address(endpoint._record(config, genesis_hash))
             yield endpoint
 
     def serve(self, resolve: Resolve) -> None:
         """Ask `resolve(discovery_key)` too when a peer wants a core."""
         self._resolvers.append(resolve)
 
-    def _record(self, config: EndpointConfig, genesis_hash: bytes, serves_chain: bool) -> AddressRecord:
+    def _record(self, config: EndpointConfig, genesis_hash: bytes) -> AddressRecord:
         addresses = self.host.addresses
         if config.advertised_host is not None:
             port = addresses[0].split("/")[4]
@@ -112,7 +101,6 @@ class ServiceEndpoint:
             genesis_hash,
             addresses=addresses,
             hypercore=self.hypercore,
-            serves_chain=serves_chain,
             sequence=time.time_ns() // 1_000_000,
         )
 

@@ -6,12 +6,13 @@ reorganisation and a missed event make no difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
 from hypercore.proof import SignedHead
-from node.client.chain_api import ChainAPI
+from node.client.chain_api import BlockEvents, ChainAPI
 from pallets.datdot.contracts import chunk_numbers
 from pallets.datdot.types import (
     Amendment,
@@ -68,6 +69,16 @@ class MarketView:
     def __init__(self, chain: ChainAPI) -> None:
         self.chain = chain
         self.genesis_hash = chain.genesis_hash
+
+    @asynccontextmanager
+    async def blocks(self) -> AsyncIterator[AsyncIterator[BlockEvents]]:
+        """The best chain from now on; following it ends with the block of code."""
+        following = self.chain.blocks()
+        try:
+            yield following
+        finally:
+            if isinstance(following, AsyncGenerator):
+                await following.aclose()
 
     def user_id(self, account: bytes) -> int | None:
         """The user of an account."""

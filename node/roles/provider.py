@@ -121,9 +121,10 @@ class ProviderService:
             runner = DutyRunner(nursery, f"user {user_id}")
             nursery.start_soon(self._restore, hoster)
             self._reconcile(user_id, runner, encoder, attestor, hoster)
-            async for block in market.chain.blocks():
-                self._clock.advance(block.number)
-                self._reconcile(user_id, runner, encoder, attestor, hoster)
+            async with market.blocks() as blocks:
+                async for block in blocks:
+                    self._clock.advance(block.number)
+                    self._reconcile(user_id, runner, encoder, attestor, hoster)
             nursery.cancel_scope.cancel()
 
     async def _restore(self, hoster: Hoster) -> None:

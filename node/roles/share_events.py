@@ -1,6 +1,6 @@
 """What a sponsor tells while a share becomes available, in the order in which it usually happens.
 
-Each is one line of `--json` output: `name` is the value of its key "event", the fields are the other keys.
+Each is one line of `--json` output: `name` is the value of its key "event", `values()` are the other keys.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class ShareEvent:
 
     name: ClassVar[str]
 
-    def fields(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """The values as plain data."""
         return dataclasses.asdict(self)
 

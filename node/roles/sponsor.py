@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import trio
@@ -37,25 +37,24 @@ GOING_ON = (PlanState.SCHEDULED, PlanState.RUNNING)
 
 
 class Sponsor:
-    """Shares things on behalf of one account; made by `Sponsor.open`, which closes the shared cores at the end."""
+    """Shares things on behalf of one account; made by `Sponsor.start`, which closes the shared cores at the end."""
 
-    def __init__(
-        self, endpoint: ServiceEndpoint, chain: ChainAPI, directory: Path, board: SealingBoard | None = None
-    ) -> None:
+    def __init__(self, directory: Path, endpoint: ServiceEndpoint, chain: ChainAPI, board: SealingBoard) -> None:
         self._endpoint = endpoint
         self._market = MarketView(chain)
-        self._directory = directory
-        self._board = board or SealingBoard()
+        self._directory = directory / "shares"
+        self._board = board
         self._fetcher = Fetcher(self._market, endpoint.network.address_book)
         self._shared: list[SharedCore] = []
+        self._joining = trio.Lock()
 
     @classmethod
-    @contextmanager
-    def open(
-        cls, endpoint: ServiceEndpoint, chain: ChainAPI, directory: Path, board: SealingBoard | None = None
-    ) -> Iterator[Sponsor]:
-        """A sponsor that keeps what it shares below `directory`."""
-        sponsor = cls(endpoint, chain, directory, board)
+    @asynccontextmanager
+    async def start(
+        cls, directory: Path, endpoint: ServiceEndpoint, chain: ChainAPI, board: SealingBoard | None = None
+    ) -> AsyncIterator[Sponsor]:
+        """A sponsor that keeps what it shares below `directory`; `board` shows what encoders of this process do."""
+        sponsor = cls(directory, endpoint, chain, board or SealingBoard())
         try:
             yield sponsor
         finally:
@@ -75,7 +74,8 @@ class Sponsor:
         self._endpoint.replication.add(shared.core)
         publisher = Publisher(self._market, self._endpoint.identity.account)
         try:
-            sponsor_id = await ensure_user(self._market, self._endpoint.identity)
+            async with self._joining:  # several shares begin at once, and an account joins only once
+                sponsor_id = await ensure_user(self._market, self._endpoint.identity)
             feed_id = await publisher.publish_feed(shared.core)
             yield FeedPublished(feed_id, shared.core.key.hex(), shared.core.length)
             plans = _remembered_plans(shared, self._market, sponsor_id)
@@ -104,11 +104,11 @@ class Sponsor:
     async def _follow(self, progress: PlanProgress) -> AsyncGenerator[ShareEvent, None]:
         for event in progress.look():
             yield event
-        blocks = self._market.chain.blocks()
-        while not progress.is_proven:
-            block = await anext(blocks)
-            for event in (*progress.hear(block.events), *progress.look()):
-                yield event
+        async with self._market.blocks() as blocks:
+            while not progress.is_proven:
+                block = await anext(blocks)
+                for event in (*progress.hear(block.events), *progress.look()):
+                    yield event
 
     async def _read_back(self, shared: SharedCore, progress: PlanProgress) -> Available:
         """Read everything from the hosters; tried again, for they may be restarting, until it agrees."""

@@ -158,6 +158,11 @@ class ChainStore:
         tips = [layer.header for layer in layers.values() if layer.hash not in parents]
         return tuple(sorted(tips, key=lambda header: -header.number)) or (self.folded,)
 
+    @property
+    def unfolded_blocks(self) -> int:
+        """How many blocks above the folded one are held in memory, forks included."""
+        return len(self._layers.by_hash)
+
     def route(self, old: bytes, new: bytes) -> TreeRoute:
         """The way from block `old` to block `new`. Raises UnknownBlock."""
         return tree_route(self.required_header, self.required_header(old), self.required_header(new))

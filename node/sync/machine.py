@@ -119,9 +119,7 @@ class SyncMachine:
                     self._ask_hash(now) if common is None else self._begin_download(common)
         return self._drive(now)
 
-    def blocks_received(
-        self, peer_id: str, request: int, blocks: Sequence[ReceivedBlock], now: float
-    ) -> list[Action]:
+    def blocks_received(self, peer_id: str, request: int, blocks: Sequence[ReceivedBlock], now: float) -> list[Action]:
         """A peer answered a RequestBlocks. Fewer blocks than asked for are fine, none at all are not."""
         asked = self._close_request(peer_id, request)
         if isinstance(asked, _Range) and asked in self._ranges:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pallets.datdot.lane import POSITIONS_PER_AMENDMENT, SEAL_KEY_BITS
-from pallets.datdot.types import CHECKS_BOUND, TASKS_BOUND
+from pallets.datdot.types import CHECKS_BOUND, CONTRACTS_BOUND, LIST_BOUND, RANGES_BOUND, TASKS_BOUND
 from runtime.pallet import constant
 from runtime.types import U8, U16, U32, U64, U128
 
@@ -88,7 +88,13 @@ class DatDotConfig:
             f"HostersPerContract must be 1 to {POSITIONS_PER_AMENDMENT}": (
                 1 <= self.hosters_per_contract <= POSITIONS_PER_AMENDMENT
             ),
-            "AttestorsPerContract must be at least 1": self.attestors_per_contract >= 1,
+            f"AttestorsPerContract must be 1 to {LIST_BOUND}": 1 <= self.attestors_per_contract <= LIST_BOUND,
+            f"MaxRangesPerDataset must be 1 to {RANGES_BOUND}": 1 <= self.max_ranges_per_dataset <= RANGES_BOUND,
+            f"MaxContractsPerPlan must be 1 to {CONTRACTS_BOUND}": 1 <= self.max_contracts_per_plan <= CONTRACTS_BOUND,
+            "MaxAmendmentsPerContract must be at least 1": self.max_amendments_per_contract >= 1,
+            "DuePerBlock, DrawsPerBlock and QueueRetryDelay must be at least 1": (
+                min(self.due_per_block, self.draws_per_block, self.queue_retry_delay) >= 1
+            ),
             f"SealKeyBits must be one of {SEAL_KEY_BITS}": self.seal_key_bits in SEAL_KEY_BITS,
             "ContractSetSize must be 1 to 255": 1 <= self.contract_set_size <= 255,
             "ChallengeDelay must be at least 1": self.challenge_delay >= 1,

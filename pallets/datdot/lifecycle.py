@@ -2,7 +2,7 @@
 
 Plan
     SCHEDULED  start_plan at `from`                     RUNNING    its contracts are set up
-    RUNNING    end_plan at `until`                      CLOSING    every lane gets a closing challenge
+    both above end_plan at `until`                      CLOSING    every lane gets a closing challenge
     CLOSING    the last contract ended                  ENDED      the rest of the escrow is refunded
 
 Contract

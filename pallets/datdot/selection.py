@@ -2,7 +2,9 @@
 
 A draw looks at the idle pool of each role as it was when the draw was frozen: whoever joined later is not counted, and
 whoever is booked up by now is out. From a pool larger than `MaxSelectedPerRole` as many entries are drawn first. The
-seed is the beacon over the round after the freeze, so nobody knew it when the pool was fixed.
+seed is the beacon over the round after the freeze, so nobody knew it when the pool was fixed. What happens between
+freeze and draw can only take candidates away; in a pool larger than the limit it may also change which of the others
+are looked at, because the last entry takes the seat of one that leaves.
 """
 
 import hashlib

@@ -335,6 +335,21 @@ async def test_a_subscriber_that_left_is_forgotten(node: Node, clock: ManualCloc
     assert node.chain._subscribers == []
 
 
+async def test_forks_in_memory_are_bounded_but_the_longest_chain_goes_on(
+    make_node: NodeMaker, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make_node(), make_node()
+    own = await author_blocks(first, clock, 2)
+    forks = await author_blocks(second, clock, 3)
+    monkeypatch.setattr("node.chain.chain.MAX_UNFOLDED_BLOCKS", 2)
+    refused = await first.receive(forks[0])
+    assert refused.status is ImportStatus.TOO_EARLY
+    assert "forks" in refused.reason
+    (following,) = await author_blocks(first, clock, 1)
+    assert first.best == following.header
+    assert own[1].header.hash == following.header.parent_hash
+
+
 async def test_imports_run_one_after_another(make_node: NodeMaker, clock: ManualClock) -> None:
     first, second = make_node(), make_node()
     blocks = await author_blocks(first, clock, 3)

@@ -61,7 +61,9 @@ def test_every_offence_weighs_something_and_says_what_it_is() -> None:
         assert offence.sentence.endswith(".")
 
 
-@pytest.mark.parametrize("text", ["", "/ip4/1.2.3.4/tcp/1", "/p2p/" + peer("a"), "/ip4/1.2.3.4/tcp/1/p2p/xyz", peer("a")])
+@pytest.mark.parametrize(
+    "text", ["", "/ip4/1.2.3.4/tcp/1", "/p2p/" + peer("a"), "/ip4/1.2.3.4/tcp/1/p2p/xyz", peer("a")]
+)
 def test_an_address_that_names_no_peer_is_refused(text: str) -> None:
     with pytest.raises(InvalidPeerId):
         PeerBook().add_target(text)

@@ -8,22 +8,20 @@ from pathlib import Path
 import pytest
 
 from hypercore.io.replication import open_replication
-from node.roles.read_back import read_back
 from node.roles.share_events import Available, FeedPublished, HostingStarted, PlanPublished, Sealing, ShareEvent
-from node.roles.share_source import CoreSource, FileSource, ShareRefused, open_source, parse_source
+from node.roles.share_source import CoreSource, FileSource, ShareRefused, parse_source
 from node.roles.sponsor import Sponsor
 
-from .world import Market, open_market, small_core, staffed_market, until
+from .world import Market, small_core, staffed_market
 
 KEY = "11" * 32
 
 
 async def share(market: Market, source: str, directory: Path) -> list[ShareEvent]:
     events = []
-    async with market.endpoint("Sponsor") as endpoint:
-        with Sponsor.open(endpoint, market.chain, directory) as sponsor:
-            async for event in sponsor.share(source, duration_blocks=5_000):
-                events.append(event)
+    async with market.endpoint("Sponsor") as endpoint, Sponsor.start(directory, endpoint, market.chain) as sponsor:
+        async for event in sponsor.share(source, duration_blocks=5_000):
+            events.append(event)
     return events
 
 
@@ -55,7 +53,7 @@ async def test_shared_file_becomes_available_from_its_hosters(tmp_path: Path) ->
         assert key != core.key
 
         again = await share(market, str(file), tmp_path / "shares")
-        assert again[:2] == [feed, PlanPublished(plan.plan, 1, again[1].fields()["escrow"])]
+        assert again[:2] == [feed, PlanPublished(plan.plan, 1, again[1].values()["escrow"])]
         assert again[-1] == available
 
 

@@ -5,7 +5,7 @@ Blocks come from a ticker of BLOCK_SECONDS, which is the chain's clock; what wai
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,16 +54,16 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 class LiveChain:
-    """A ChainAPI over a chain in memory that makes a block every BLOCK_SECONDS while it is not `paused`."""
+    """A ChainAPI over a chain in memory. `run` makes a block every BLOCK_SECONDS, `run_on_demand` one for each call."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, constants: Mapping[str, Mapping[str, int]] = CONSTANTS) -> None:
         endowed = [(keypair_from_uri(f"//{name}").account_id, WEALTH) for name in names]
-        self.chain = Chain(balances=[(account("Alice"), WEALTH), *endowed, (TREASURY, WEALTH)], constants=CONSTANTS)
+        self.chain = Chain(balances=[(account("Alice"), WEALTH), *endowed, (TREASURY, WEALTH)], constants=constants)
         self.genesis_hash = self.chain.genesis_hash
         self.finality_lag = 2
         self.events: list[Event] = []
-        self.refuse: Callable[[RuntimeCall], bool] = lambda call: False
         self._pending: list[tuple[RuntimeCall, ClientSigner, trio.Event, list[Receipt]]] = []
+        self._submitted = trio.Event()
         self._subscribers: list[trio.MemorySendChannel[BlockEvents]] = []
 
     @property
@@ -87,6 +87,7 @@ class LiveChain:
     async def submit(self, call: RuntimeCall, signer: ClientSigner, *, tip: int = 0) -> Receipt:
         done, receipts = trio.Event(), list[Receipt]()
         self._pending.append((call, signer, done, receipts))
+        self._submitted.set()
         await done.wait()
         return receipts[0]
 
@@ -100,6 +101,12 @@ class LiveChain:
     async def run(self) -> None:
         while True:
             await trio.sleep(BLOCK_SECONDS)
+            self.make_block()
+
+    async def run_on_demand(self) -> None:
+        while True:
+            await self._submitted.wait()
+            self._submitted = trio.Event()
             self.make_block()
 
     def make_block(self) -> None:
@@ -155,7 +162,6 @@ class Market:
     pool: SealPool
     directory: Path
     network: LoopbackNetwork
-    nursery: trio.Nursery
     providers: dict[str, ProviderService] = field(default_factory=dict)
 
     @property
@@ -197,6 +203,10 @@ class Market:
         """Have the endpoint's account sponsor the hosting of a core and serve it; returns the plan's contract."""
         await ensure_user(self.view, endpoint.identity)
         endpoint.replication.add(core)
+        return await self.order(endpoint.identity, core, blocks)
+
+    async def order(self, sponsor: ProviderIdentity, core: Core, blocks: int = 5_000) -> int:
+        """Publish a plan for a small core; returns its contract."""
         sizes = encode_block_sizes_proof(create_range_proof(core.view(), 0, core.length - 1))
         components = Components(
             feeds=(FeedInput(core.key, core.head_proof()),),
@@ -205,7 +215,7 @@ class Market:
         until_block = self.chain.best_number + blocks
         plan = PlanInput(None, until_block, (ProgramInput((-1,), (), ()),), None)
         arguments = {"plan": plan, "components": components, "deposit": 10**15}
-        receipt = await self.chain.submit(RuntimeCall("DatDot", "publish_plan", arguments), endpoint.identity.account)
+        receipt = await self.chain.submit(RuntimeCall("DatDot", "publish_plan", arguments), sponsor.account)
         assert receipt.error is None, receipt.error
         (contract,) = [event.contract for event in receipt.events if hasattr(event, "contract")]
         return int(contract)
@@ -217,7 +227,7 @@ async def open_market(directory: Path, *names: str) -> AsyncIterator[Market]:
     chain = LiveChain(*names)
     async with SealPool(workers=2) as pool, trio.open_nursery() as nursery:
         nursery.start_soon(chain.run)
-        yield Market(chain, pool, directory, LoopbackNetwork(chain.genesis_hash), nursery)
+        yield Market(chain, pool, directory, LoopbackNetwork(chain.genesis_hash))
         nursery.cancel_scope.cancel()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from trie import HexaryTrie
 from node.store.chain_store import ChainStore
 from node.store.database import MAX_KEY_BYTES
 from node.store.errors import StateUnavailable, StoreCorrupt, StoreError, StoreLocked, UnknownBlock
+from node.store.state import BlockState
 from node.store.writer import InlineWriter, ThreadWriter
 from runtime.header import Header
 from runtime.trie import EMPTY_ROOT
@@ -337,6 +340,45 @@ async def test_a_full_database_says_so_and_stays_usable(tmp_path: Path) -> None:
         await store.commit(big, best=True)
     await store.commit(make_block(store, store.best, {b"small": b"value"}), best=True)
     assert store.best.number == 1
+    store.close()
+
+
+async def test_readers_beside_a_write_get_the_right_value_or_a_refusal(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    model = Model()
+
+    class WatchedWriter:
+        async def run(self, job: Callable[[], None]) -> None:
+            self.read_all()
+            job()
+            self.read_all()
+
+        def read_all(self) -> None:
+            for view in views:
+                expected = model.states[view.block_hash]
+                for key in (b"key 001", b"key 002", b"key 003", b"number"):
+                    with contextlib.suppress(StateUnavailable):
+                        assert view.get(key) == expected.get(key)
+                        answered.add(view.block_hash)
+            for block_hash, expected in model.states.items():
+                if store.has_state(block_hash):
+                    assert store.state(block_hash).get(b"key 001") == expected.get(b"key 001")
+
+    views: list[BlockState] = []
+    answered: set[bytes] = set()
+    store = ChainStore.open(tmp_path, window_blocks=2, writer=WatchedWriter())
+    genesis = make_genesis()
+    store.put_genesis(genesis)
+    model.genesis(genesis)
+    views.append(store.state(store.genesis_hash))
+    for step in range(40):
+        parent = chance.choice([store.best, store.best, store.folded, *store.leaves()])
+        key = b"key %03d" % chance.randrange(1, 4)
+        block = make_block(store, parent, {key: b"%d" % step, b"number": b"%d" % step}, b"%d" % step)
+        model.block(block)
+        await store.commit(block, best=block.header.number > store.best.number)
+        views.append(store.state(block.header.hash))
+    assert len(answered) > 20
     store.close()
 
 

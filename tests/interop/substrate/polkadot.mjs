@@ -1,0 +1,201 @@
+// The scenario with @polkadot/api. See scenario.py for the steps and what is expected of each.
+
+import { ApiPromise, Keyring, WsProvider } from '@polkadot/api'
+
+import { report, scenario, step } from './common.mjs'
+
+const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
+const camelKeys = (value) => {
+  if (Array.isArray(value)) return value.map(camelKeys)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [camel(key), camelKeys(inner)]))
+}
+const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+
+const api = await ApiPromise.create({ provider: new WsProvider(scenario.url), throwOnUnknown: true })
+const sr25519 = new Keyring({ type: 'sr25519' })
+const ed25519 = new Keyring({ type: 'ed25519' })
+const keys = { sr25519: sr25519.addFromUri('//Alice'), ed25519: ed25519.addFromUri('//Alice') }
+
+const plain = (codec) => (codec.toPrimitive === undefined ? codec : codec.toPrimitive())
+const eventJson = ({ event }) => ({
+  name: `${camel(event.section)[0].toUpperCase()}${camel(event.section).slice(1)}.${event.method}`,
+  data: Object.fromEntries(event.data.map((value, index) => [snake(event.data.names?.[index] ?? `${index}`), `${value}`])),
+})
+const errorJson = (error) => {
+  if (error === undefined) return null
+  if (!error.isModule) return [error.type, `${error.value}`]
+  const found = api.registry.findMetaError(error.asModule)
+  return [found.section, found.name, found.docs.join(' ')]
+}
+
+// Signs, sends and follows an extrinsic until it is finalized.
+const submit = (extrinsic, signer, options = {}) =>
+  new Promise((resolve, reject) => {
+    const statuses = []
+    extrinsic
+      .signAndSend(signer, { nonce: -1, ...options }, (result) => {
+        statuses.push(result.status.type)
+        if (result.isError) reject(new Error(`${result.status}`))
+        if (!result.status.isFinalized) return
+        resolve({
+          statuses,
+          block: result.status.asFinalized.toHex(),
+          index: result.txIndex,
+          events: result.events.map(eventJson),
+          error: errorJson(result.dispatchError),
+        })
+      })
+      .catch(reject)
+  })
+
+await step('connect', async () => ({
+  chain: `${await api.rpc.system.chain()}`,
+  spec: `${api.runtimeVersion.specName}`,
+  token: api.registry.chainTokens[0],
+  decimals: api.registry.chainDecimals[0],
+  metadata_version: api.runtimeMetadata.version,
+}))
+
+await step('constants', async () => ({
+  ss58_prefix: api.consts.system.ss58Prefix.toNumber(),
+  existential_deposit: api.consts.balances.existentialDeposit.toBigInt(),
+  challenge_delay: api.consts.datDot.challengeDelay.toNumber(),
+}))
+
+await step('storage', async () => {
+  const alice = await api.query.system.account(keys.sr25519.address)
+  return {
+    free: alice.data.free.toBigInt(),
+    number: (await api.query.system.number()).toNumber(),
+    now_ms: (await api.query.timestamp.now()).toNumber(),
+    unknown_plan: (await api.query.datDot.getPlanByID(4_000_000)).toJSON(),
+  }
+})
+
+await step('accounts', async () => {
+  const entries = await api.query.system.account.entries()
+  return { addresses: entries.map(([key]) => key.args[0].toString()) }
+})
+
+await step('fee', async () => {
+  const transfer = api.tx.balances.transferKeepAlive(scenario.recipient, scenario.amount)
+  const info = await transfer.paymentInfo(keys.sr25519)
+  return { partial_fee: info.partialFee.toBigInt(), class: info.class.type, ref_time: info.weight.refTime.toBigInt() }
+})
+
+for (const { name, scheme, mortal, tip } of scenario.transfers) {
+  await step(name, () =>
+    submit(api.tx.balances.transferKeepAlive(scenario.recipient, scenario.amount), keys[scheme], {
+      tip,
+      era: mortal ? 64 : 0,
+    }),
+  )
+}
+
+await step('received', async () => {
+  const account = await api.query.system.account(scenario.recipient)
+  return { free: account.data.free.toBigInt(), nonce: account.nonce.toNumber() }
+})
+
+await step('token_error', () =>
+  submit(api.tx.balances.transferKeepAlive(scenario.recipient, 1n << 100n), keys.sr25519),
+)
+
+const user = sr25519.addFromUri(scenario.user)
+const market = camelKeys(scenario.market)
+const publishPlan = () => {
+  const { plan, components, deposit } = market.publishPlan
+  return api.tx.datDot.publishPlan(plan, components, deposit)
+}
+
+await step('module_error', () => submit(publishPlan(), user))
+
+await step('batch_all', () =>
+  submit(
+    api.tx.utility.batchAll([
+      api.tx.balances.transferKeepAlive(scenario.recipient, scenario.amount),
+      api.tx.system.remark('0x646174'),
+    ]),
+    keys.sr25519,
+  ),
+)
+
+await step('batch_all_undone', () =>
+  submit(
+    api.tx.utility.batchAll([
+      api.tx.balances.transferKeepAlive(scenario.recipient, scenario.amount),
+      api.tx.sudo.sudo(api.tx.system.remark('0x')),
+    ]),
+    user,
+  ),
+)
+
+await step('new_user', () => {
+  const { noiseKey, signingKey, keyProofs } = market.newUser
+  return submit(api.tx.datDot.newUser(noiseKey, signingKey, keyProofs), user)
+})
+await step('publish_feed', () => submit(api.tx.datDot.publishFeed(market.feed.key, market.feed.headProof), user))
+await step('publish_plan', async () => {
+  const result = await submit(publishPlan(), user)
+  const published = result.events.find(({ name }) => name === 'DatDot.NewPlan')
+  const plan = (await api.query.datDot.getPlanByID(published.data.plan)).toJSON()
+  return { ...result, plan: { from: plan.from, until: plan.until, state: plan.state, contracts: plan.contracts.length } }
+})
+
+await step('refused', async () => {
+  const poor = sr25519.addFromUri(scenario.stranger)
+  try {
+    await submit(api.tx.balances.transferKeepAlive(scenario.recipient, 1), poor)
+    return { message: null }
+  } catch (error) {
+    return { code: error.code, message: error.message }
+  }
+})
+
+await step('derive', async () => {
+  const balances = await api.derive.balances.all(keys.sr25519.address)
+  const account = await api.derive.balances.account(keys.sr25519.address)
+  const header = await api.derive.chain.getHeader()
+  return {
+    nonce: account.accountNonce.toNumber(),
+    free: account.freeBalance.toBigInt(),
+    transferable: (balances.transferable ?? balances.availableBalance).toBigInt(),
+    author: header.author?.toString(),
+  }
+})
+
+await step('at', async () => {
+  const hash = await api.rpc.chain.getBlockHash(1)
+  const before = await (await api.at(hash)).query.system.account(scenario.recipient)
+  return { number: (await (await api.at(hash)).query.system.number()).toNumber(), free: before.data.free.toBigInt() }
+})
+
+await step('heads', async () => {
+  const numbers = []
+  await new Promise((resolve) => {
+    const subscribed = api.rpc.chain.subscribeNewHeads(async (header) => {
+      numbers.push(header.number.toNumber())
+      if (numbers.length < 3) return
+      ;(await subscribed)()
+      resolve()
+    })
+  })
+  return { numbers }
+})
+
+await step('storage_subscription', async () => {
+  const seen = []
+  await new Promise((resolve) => {
+    const subscribed = api.query.timestamp.now(async (moment) => {
+      seen.push(moment.toNumber())
+      if (seen.length < 3) return
+      ;(await subscribed)()
+      resolve()
+    })
+  })
+  return { seen }
+})
+
+await api.disconnect()
+report('done', {})

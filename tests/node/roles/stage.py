@@ -1,0 +1,172 @@
+"""One contract whose providers are drawn, none of whom has begun: a test plays some of them and runs others.
+
+Blocks are made only for calls and when a test asks, so deadlines do not pass by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from hypercore.io.core import Core
+from hypercore.proof import create_block_proof, encode_block_proof
+from node.net.frames import FrameStream
+from node.roles.attestor import Attestor
+from node.roles.encoder import SealedCopy
+from node.roles.endpoint import ServiceEndpoint
+from node.roles.fetcher import FetchedChunk, FetchedLane
+from node.roles.hoster import Hoster
+from node.roles.hoster_store import LaneStore
+from node.roles.identity import ProviderIdentity
+from node.roles.lane_protocol import Chunk, Offer, Sealed, lane_protocol
+from node.roles.lane_server import LaneServer
+from node.roles.lane_stream import LaneDialer, LaneStream
+from node.roles.market_view import LaneTerms
+from node.roles.progress import SealingBoard
+from node.roles.registration import WorkOffer, ensure_user
+from node.roles.retry import BlockClock
+from node.roles.sealer import SealKey, SealPool
+from pallets.datdot.types import Amendment, AmendmentState
+
+from .world import MIB, PROVIDERS, LiveChain, LoopbackNetwork, Market, small_core
+
+DEADLINE_BLOCKS = 30
+CONSTANTS = {
+    "DatDot": {"AmendmentFollowupDelay": DEADLINE_BLOCKS, "ResponseWindow": 20, "ChallengeDelay": 2},
+    "Randomness": {"EpochSlots": 4_096},
+}
+SEAL_KEY = SealKey.generate(1_024)
+
+
+@dataclass
+class Actor:
+    """A provider of the amendment: its endpoint, and the services that run behind it."""
+
+    name: str
+    user_id: int
+    endpoint: ServiceEndpoint
+    dialer: LaneDialer
+    attestor: Attestor
+    hoster: Hoster
+    store: LaneStore
+
+
+@dataclass
+class Stage:
+    """The running amendment and the core it is about."""
+
+    market: Market
+    core: Core
+    amendment_id: int
+    directory: Path
+    clock: BlockClock = field(default_factory=BlockClock)
+
+    @property
+    def chain(self) -> LiveChain:
+        return self.market.chain
+
+    @property
+    def amendment(self) -> Amendment:
+        found = self.market.view.amendment(self.amendment_id)
+        assert found is not None
+        return found
+
+    def terms(self, position: int = 0) -> LaneTerms:
+        found = self.market.view.lane_terms(self.amendment_id, position)
+        assert found is not None
+        return found
+
+    def name_of(self, user_id: int) -> str:
+        return next(name for name in (*PROVIDERS, "Sponsor") if self.market.user_id(name) == user_id)
+
+    def identity(self, user_id: int) -> ProviderIdentity:
+        return self.market.identity(self.name_of(user_id))
+
+    def pass_blocks(self, count: int) -> None:
+        for _ in range(count):
+            self.chain.make_block()
+        self.clock.advance(self.chain.best_number)
+
+    @asynccontextmanager
+    async def actor(self, user_id: int, *, storage_bytes: int = 8 * MIB) -> AsyncIterator[Actor]:
+        """A provider that answers lane streams as attestor and hoster; duties are started by the test."""
+        name, market = self.name_of(user_id), self.market
+        home = self.directory / name
+        store = LaneStore.open(home / "lanes", storage_bytes)
+        hoster = Hoster(self.identity(user_id), user_id, market.view, market.pool, store, home / "feeds")
+        async with market.endpoint(name) as endpoint:
+            dialer = LaneDialer(endpoint.host, market.view, user_id, market.network.address_book)
+            attestor = Attestor(endpoint.identity, market.view, market.pool, dialer, self.clock)
+            server = LaneServer(market.view, user_id, attestor, hoster)
+
+            async def serve(frames: FrameStream, peer_id: str) -> None:
+                await server.handle(frames, peer_id)
+
+            endpoint.host.handle(lane_protocol(self.chain.genesis_hash), serve)
+            endpoint.serve(hoster.resolve)
+            try:
+                yield Actor(name, user_id, endpoint, dialer, attestor, hoster, store)
+            finally:
+                hoster.close()
+
+    async def script(self, position: int = 0, key: SealKey = SEAL_KEY) -> Script:
+        """What an honest encoder of a lane would send."""
+        terms = self.terms(position)
+        view = self.core.view()
+        chunks = tuple(
+            FetchedChunk(self.core.get(index), encode_block_proof(create_block_proof(view, index)))
+            for index in terms.chunks
+        )
+        copy = SealedCopy(terms, FetchedLane(chunks, self.core.head_proof()), key, SealingBoard())
+        await copy.seal(self.market.pool)
+        frames = [chunk async for chunk in copy.chunks()]
+        return Script(copy.offer(), frames, copy.sealed(self.identity(terms.encoder)))
+
+
+@dataclass
+class Script:
+    """The frames of one lane, to be changed by a test before they are sent."""
+
+    offer: Offer
+    chunks: list[Chunk]
+    sealed: Sealed
+
+    async def send(self, stream: LaneStream) -> None:
+        await stream.send(self.offer)
+        for chunk in self.chunks:
+            await stream.send(chunk)
+        await stream.send(self.sealed)
+
+
+@asynccontextmanager
+async def open_stage(directory: Path, chunks: int = 2) -> AsyncIterator[Stage]:
+    """Seven registered providers, and a contract of a few small chunks whose amendment has just begun."""
+    chain = LiveChain(*PROVIDERS, "Sponsor", constants=CONSTANTS)
+    offer = WorkOffer(storage_bytes=8 * MIB, hosting_slots=8)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(SealPool(workers=1))
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        stack.callback(nursery.cancel_scope.cancel)
+        market = Market(chain, pool, directory, LoopbackNetwork(chain.genesis_hash))
+        nursery.start_soon(chain.run_on_demand)
+        async with trio.open_nursery() as joining:
+            for name in PROVIDERS:
+                joining.start_soon(ensure_user, market.view, market.identity(name), offer)
+        core = small_core(chunks)
+        await ensure_user(market.view, market.identity("Sponsor"))
+        contract_id = await market.order(market.identity("Sponsor"), core)
+        stage = Stage(market, core, 0, directory)
+        while not stage.amendment_id:
+            stage.pass_blocks(1)
+            contract = market.view.contract(contract_id)
+            assert contract is not None
+            for amendment_id in contract.amendments:
+                amendment = market.view.amendment(amendment_id)
+                if amendment is not None and amendment.state is AmendmentState.RUNNING:
+                    stage.amendment_id = amendment_id
+        yield stage
+
