@@ -22,7 +22,13 @@ def run_until_stopped(program: Callable[..., Awaitable[Result]], *arguments: Any
             nursery.cancel_scope.cancel()
         return result
 
-    return trio.run(supervise, strict_exception_groups=True)
+    try:
+        return trio.run(supervise, strict_exception_groups=True)
+    except BaseExceptionGroup as group:
+        # Nested nurseries wrap one error many times over; a person wants to see the error.
+        while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
+            group = group.exceptions[0]  # type: ignore[assignment]
+        raise group from None
 
 
 async def _cancel_on_signal(scope: trio.CancelScope) -> None:

@@ -51,12 +51,12 @@ async def share_all(
     account = keypair_from_uri(SPONSOR_URI)
     endpoint = await open_endpoint(node, account, stack)
     directory = account_directory(node.config.base_path, account.account_id)
-    sponsor = stack.enter_context(Sponsor.open(endpoint, node.api, directory, node.sealing))
+    sponsor = await stack.enter_async_context(Sponsor.start(directory, endpoint, node.api, node.sealing))
     available: set[int] = set()
 
     async def follow(number: int, what: str) -> None:
         async for event in sponsor.share(what):
-            reporter.event(event.name, **event.fields())
+            reporter.event(event.name, **event.values())
         available.add(number)
 
     try:

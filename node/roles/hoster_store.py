@@ -34,6 +34,7 @@ from pallets.datdot.sealing import (
     max_sealed_bytes,
 )
 
+LANE_SUFFIX: Final = ".lane"
 MAGIC: Final = b"ddlane1\n"
 HASH_BYTES: Final = 32
 FOOTER_BYTES: Final = 4 + HASH_BYTES + len(MAGIC)
@@ -108,7 +109,7 @@ class LaneStore:
         store = cls(path, quota_bytes, free_bytes)
         for part in sorted(path.glob("*.part")):
             part.unlink()
-        for file in sorted(path.glob("*.lane")):
+        for file in sorted(path.glob(f"*{LANE_SUFFIX}")):
             try:
                 store._lanes[file] = _read_lane(file)
             except (LaneDamaged, OSError) as error:
@@ -195,7 +196,7 @@ class LaneWriter:
 
     def __init__(self, directory: Path, terms: LaneTerms, lane: Lane, offer: Offer, attempt: int) -> None:
         name = f"{terms.contract}-{terms.amendment}-{terms.position}-{lane.key.key_hash().hex()[:16]}"
-        self._final = directory / f"{name}.lane"
+        self._final = directory / f"{name}{LANE_SUFFIX}"
         self._part = directory / f"{name}-{attempt}.part"
         self._terms, self._lane, self._offer = terms, lane, offer
         self._file: BinaryIO | None = None

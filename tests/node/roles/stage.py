@@ -22,15 +22,19 @@ from node.roles.fetcher import FetchedChunk, FetchedLane
 from node.roles.hoster import Hoster
 from node.roles.hoster_store import LaneStore
 from node.roles.identity import ProviderIdentity
-from node.roles.lane_protocol import Chunk, Offer, Sealed, lane_protocol
+from node.roles.lane_protocol import Bye, Chunk, Offer, Sealed, lane_protocol
+from node.roles.lane_protocol import Stored as StoredFrame
 from node.roles.lane_server import LaneServer
 from node.roles.lane_stream import LaneDialer, LaneStream
+from node.roles.limits import REPORT_MARGIN_BLOCKS
 from node.roles.market_view import LaneTerms
 from node.roles.progress import SealingBoard
 from node.roles.registration import WorkOffer, ensure_user
 from node.roles.retry import BlockClock
 from node.roles.sealer import SealKey, SealPool
+from pallets.datdot.components import Stored
 from pallets.datdot.types import Amendment, AmendmentState
+from runtime.call import RuntimeCall
 
 from .world import MIB, PROVIDERS, LiveChain, LoopbackNetwork, Market, small_core
 
@@ -91,6 +95,12 @@ class Stage:
             self.chain.make_block()
         self.clock.advance(self.chain.best_number)
 
+    def pass_to_the_report(self, blocks_before: int = 0) -> None:
+        """Let blocks pass until an attestor has to report, or so many less."""
+        deadline = self.amendment.deadline
+        assert deadline is not None
+        self.pass_blocks(deadline - REPORT_MARGIN_BLOCKS - blocks_before - self.chain.best_number)
+
     @asynccontextmanager
     async def actor(self, user_id: int, *, storage_bytes: int = 8 * MIB) -> AsyncIterator[Actor]:
         """A provider that answers lane streams as attestor and hoster; duties are started by the test."""
@@ -112,6 +122,33 @@ class Stage:
                 yield Actor(name, user_id, endpoint, dialer, attestor, hoster, store)
             finally:
                 hoster.close()
+
+    async def deliver(self, script: Script, attestor: Actor, hoster: Actor) -> StoredFrame:
+        """Bring a lane to its hoster as its attestor does; returns the hoster's signature."""
+        async with attestor.dialer.open(hoster.user_id) as stream:
+            await script.send(stream)
+            stored = await stream.receive(StoredFrame)
+            await stream.end(Bye())
+        return stored
+
+    async def start_hosting(self, script: Script, stored: StoredFrame) -> None:
+        """Report one lane as stored, and nothing about the others."""
+        sealed, (attestor,) = script.sealed, self.terms().attestors
+        numbers = (sealed.leaf_count, sealed.total_bytes)
+        signatures = (sealed.encoder_signature, stored.hoster_signature)
+        result = Stored(script.offer.position, sealed.root, *numbers, sealed.key_hash, *signatures)
+        arguments = {"amendment": self.amendment_id, "results": (result,)}
+        call = RuntimeCall("DatDot", "amendment_report", arguments)
+        receipt = await self.chain.submit(call, self.identity(attestor).account)
+        assert receipt.error is None, receipt.error
+
+    def open_challenge(self, hoster: int) -> int:
+        """Let blocks pass until the hoster is challenged."""
+        for _ in range(100):
+            for challenge_id, _challenge in self.market.view.open_challenges(hoster):
+                return challenge_id
+            self.pass_blocks(1)
+        raise AssertionError("the hoster is never challenged")
 
     async def script(self, position: int = 0, key: SealKey = SEAL_KEY) -> Script:
         """What an honest encoder of a lane would send."""

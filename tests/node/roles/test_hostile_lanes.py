@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,10 +95,8 @@ async def fault_of(dialer: LaneDialer, user_id: int, script: Script) -> FaultCod
     """The code with which a receiver ends the lane."""
     with trio.fail_after(PATIENCE_SECONDS), pytest.raises(RemoteFault) as refused:
         async with dialer.open(user_id) as stream:
-            try:
+            with suppress(PeerUnreachable):
                 await script.send(stream)
-            except PeerUnreachable:
-                pass
             await stream.receive(Stored, Bye)
     return refused.value.code
 
@@ -133,7 +132,7 @@ async def test_lying_encoder_spoils_its_own_lane_only(tmp_path: Path, spoil: Spo
             assert await fault_of(encoder.dialer, attestor.user_id, script) is LIES[spoil]
             assert await fault_of(encoder.dialer, attestor.user_id, await stage.script(0)) is FaultCode.OVER
             await send_honestly(stage, other.dialer, 1)
-            stage.pass_blocks(DEADLINE_BLOCKS - 3)
+            stage.pass_to_the_report()
             await until(lambda: stage.amendment.state is not AmendmentState.RUNNING)
             assert hoster.store.lanes() == ()
         nursery.cancel_scope.cancel()
@@ -163,7 +162,7 @@ async def test_hoster_without_room_refuses_and_is_reported(tmp_path: Path) -> No
             code = await fault_of(encoder.dialer, attestor.user_id, await stage.script(0))
             assert code is FaultCode.HOSTER_FAILED
             assert hoster.store.lanes() == ()
-            stage.pass_blocks(DEADLINE_BLOCKS - 3)
+            stage.pass_to_the_report()
             await until(lambda: stage.amendment.state is AmendmentState.FAILED)
         nursery.cancel_scope.cancel()
     assert (0, NotStoredCode.HOSTER_REFUSED.value) in stage.chain.of_kind(SetupFailed)[0].codes
@@ -177,7 +176,7 @@ async def test_silent_hoster_is_blamed_and_not_the_encoder(tmp_path: Path) -> No
             await trio.testing.wait_all_tasks_blocked()
             code = await fault_of(encoder.dialer, attestor.user_id, await stage.script(0))
             assert code is FaultCode.HOSTER_FAILED
-            stage.pass_blocks(DEADLINE_BLOCKS - 3)
+            stage.pass_to_the_report()
             await until(lambda: stage.amendment.state is AmendmentState.FAILED)
         nursery.cancel_scope.cancel()
     assert (0, NotStoredCode.HOSTER_SILENT.value) in stage.chain.of_kind(SetupFailed)[0].codes
@@ -188,7 +187,7 @@ async def test_report_waits_for_no_lane_beyond_the_deadline(tmp_path: Path) -> N
         async with stage.actor(stage.terms(0).attestors[0]) as attestor:
             nursery.start_soon(attestor.attestor.run, stage.amendment_id)
             await trio.testing.wait_all_tasks_blocked()
-            stage.pass_blocks(DEADLINE_BLOCKS - 3)
+            stage.pass_to_the_report(blocks_before=1)
             await trio.testing.wait_all_tasks_blocked()
             assert stage.amendment.state is AmendmentState.RUNNING
             stage.pass_blocks(1)

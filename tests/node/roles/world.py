@@ -35,7 +35,7 @@ from tests.pallets.chainfiles import account
 from tests.pallets.harness import Chain
 
 BLOCK_SECONDS = 0.05
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 60
 WEALTH = 2**60
 MIB = 1 << 20
 CHUNK_BYTES = 700
