@@ -25,6 +25,7 @@ from node.chain.clock import SystemClock
 from node.chain.transactions import Transactions
 from node.client.local import LocalChain
 from node.config import NodeConfig, StartRefused
+from node.exceptions import first_of
 from node.keys.keypair import Keypair
 from node.metrics import metrics_page
 from node.rpc.backend import Backend, NodeIdentity
@@ -254,20 +255,21 @@ async def _join_network(
         bootnodes=(*config.spec.bootnodes, *config.bootnodes),
         role="authority" if config.validator is not None else "full",
     )
+    starting = Network.start(
+        network_config,
+        chain.store.genesis_hash,
+        for_peers,
+        for_peers,
+        lambda extrinsics, _: judge_extrinsics(transactions, extrinsics),
+    )
     try:
-        network = await stack.enter_async_context(
-            Network.start(
-                network_config,
-                chain.store.genesis_hash,
-                for_peers,
-                for_peers,
-                lambda extrinsics, _: judge_extrinsics(transactions, extrinsics),
-            )
-        )
-    except ListenFailed as error:
-        raise StartRefused(f"{error}: choose another port with --port") from None
-    except InvalidPeerId as error:
-        raise StartRefused(f"--bootnode: {error}") from None
+        network = await stack.enter_async_context(starting)
+    except Exception as error:
+        if refusal := first_of(error, (ListenFailed,)):
+            raise StartRefused(f"{refusal}: choose another port with --port") from None
+        if refusal := first_of(error, (InvalidPeerId,)):
+            raise StartRefused(f"--bootnode: {refusal}") from None
+        raise
     started.network = network
     pass_on_transactions(transactions, network)
     nursery.start_soon(announce_blocks, chain, network)
@@ -316,8 +318,10 @@ async def open_endpoint(node: Node, account: Keypair, stack: AsyncExitStack) -> 
     starting = ServiceEndpoint.start(ProviderIdentity.of(account), config, node.network, node.api.genesis_hash)
     try:
         endpoint = await stack.enter_async_context(starting)
-    except (ListenFailed, OSError) as error:
-        raise StartRefused(f"a service port cannot be opened: {error}") from None
+    except Exception as error:
+        if refusal := first_of(error, (ListenFailed, OSError)):
+            raise StartRefused(f"a service port cannot be opened: {refusal}") from None
+        raise
     node.endpoints[account.account_id] = endpoint
     return endpoint
 

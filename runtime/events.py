@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from runtime.types import H256, U32, Outer, Variant, type_path
 
@@ -44,6 +44,7 @@ class EventRecord:
     """`frame_system::EventRecord`: an event, its phase and its topics (this chain uses none)."""
 
     __scale_path__: ClassVar[tuple[str, ...]] = type_path("frame_system::EventRecord")
+    __scale_params__: ClassVar[tuple[tuple[str, Any], ...]] = (("E", RuntimeEvent), ("T", H256))
     phase: Phase
     event: RuntimeEvent
     topics: tuple[H256, ...] = ()

@@ -177,7 +177,7 @@ class TypeRegistry:
             return self.define(annotation, path, lambda: self.variants(target), params=params, docs=docs)
         if dataclasses.is_dataclass(target):
             names = [parameter.__name__ for parameter in getattr(target, "__parameters__", ())]
-            params = zip(names, get_args(annotation), strict=False)
+            params = target.__dict__.get("__scale_params__", tuple(zip(names, get_args(annotation), strict=False)))
             pairs = field_types(annotation)
             return self.define(annotation, path, lambda: CompositeDef(self.fields(pairs)), params=params, docs=docs)
         raise TypeError(f"{annotation!r} has no place in the metadata")

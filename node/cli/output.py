@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import typer
 
+from node.exceptions import first_of
+
 REFUSED = 1
 WRONG_USAGE = 2
 
@@ -52,14 +54,3 @@ def refusing(*errors: type[Exception]) -> Iterator[None]:
         if found is None:
             raise
         refuse(str(found))
-
-
-def first_of(error: BaseException, kinds: tuple[type[Exception], ...]) -> Exception | None:
-    """The first exception of one of the kinds in an exception or exception group."""
-    if isinstance(error, kinds):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            if found := first_of(part, kinds):
-                return found
-    return None

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import structlog
 import trio
 
+from node.exceptions import leaves_of
+
 log = structlog.get_logger("datdot")
 Result = TypeVar("Result")
 
@@ -26,9 +28,8 @@ def run_until_stopped(program: Callable[..., Awaitable[Result]], *arguments: Any
         return trio.run(supervise, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         # Nested nurseries wrap one error many times over; a person wants to see the error.
-        while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
-            group = group.exceptions[0]  # type: ignore[assignment]
-        raise group from None
+        leaves = list(leaves_of(group))
+        raise leaves[0] if len(leaves) == 1 else group from None
 
 
 async def _cancel_on_signal(scope: trio.CancelScope) -> None:

@@ -85,11 +85,10 @@ async def _run(config: DevConfig, directory: Path, reporter: Reporter) -> bool:
         if config.blocks != "manual" and not await wait_for_users(node.api, accounts):
             raise StartRefused("the providers could not register within two minutes; see the log with --log-level info")
         reporter.event("ready", rpc=node.rpc_url, app=app_url, accounts=_accounts(providers))
-        if config.shares:
-            done = await share_all(node, config.shares, config.timeout_seconds, reporter, stack)
-            if config.timeout_seconds is not None:
-                return done
-        await trio.sleep_forever()
+        done = await share_all(node, config.shares, config.timeout_seconds, reporter, stack)
+        if not config.shares or config.timeout_seconds is None:
+            await trio.sleep_forever()
+        return done
 
 
 def _node_config(config: DevConfig, directory: Path, providers: tuple[Keypair, ...]) -> NodeConfig:

@@ -39,6 +39,7 @@ from runtime.genesis import ChainSpec
 log = structlog.get_logger("localnet")
 
 STOP_SECONDS: Final = 15.0
+EARLY_END_CHECK_SECONDS: Final = 0.5
 BOOTNODES: Final = 2
 PORTS_FILE: Final = "ports.json"
 
@@ -105,14 +106,16 @@ async def _run(config: LocalnetConfig, directory: Path, reporter: Reporter) -> b
         stack.callback(nursery.cancel_scope.cancel)
         nursery.start_soon(show_blocks, node.api, reporter)
         accounts = [keypair_from_uri(provider_uri(index)).account_id for index in range(config.providers)]
-        if not await wait_for_users(node.api, accounts):
-            raise StartRefused(f"the providers could not register in time; see the logs in {directory}")
+        async with trio.open_nursery() as waiting:
+            waiting.start_soon(processes.refuse_early_ends, directory)
+            if not await wait_for_users(node.api, accounts):
+                raise StartRefused(f"the providers could not register in time; see the logs in {directory}")
+            waiting.cancel_scope.cancel()
         reporter.event("ready", rpc=plans[0].rpc_url, app=plans[0].rpc_url.replace("ws:", "http:"), accounts={})
-        if config.shares:
-            done = await share_all(node, config.shares, config.timeout_seconds, reporter, stack)
-            if config.timeout_seconds is not None:
-                return done
-        await trio.sleep_forever()
+        done = await share_all(node, config.shares, config.timeout_seconds, reporter, stack)
+        if not config.shares or config.timeout_seconds is None:
+            await trio.sleep_forever()
+        return done
 
 
 def _chain_file(config: LocalnetConfig, directory: Path) -> ChainSpec:
@@ -179,6 +182,7 @@ class _Processes:
 
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[bytes]] = []
+        self._names: list[str] = []
 
     def __enter__(self) -> _Processes:
         return self
@@ -195,7 +199,18 @@ class _Processes:
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         self._running.append(process)
+        self._names.append(plan.name)
         return process.pid
+
+    async def refuse_early_ends(self, directory: Path) -> None:
+        """Raises StartRefused with the last line of its log when a process ends before the network is ready."""
+        while True:
+            for name, process in zip(self._names, self._running, strict=True):
+                if process.poll() is not None:
+                    lines = (directory / f"{name}.log").read_text(errors="replace").strip().splitlines()
+                    reason = lines[-1] if lines else f"exit status {process.returncode}"
+                    raise StartRefused(f"the node {name} ended: {reason.removeprefix('datdot: ')}")
+            await trio.sleep(EARLY_END_CHECK_SECONDS)
 
     def __exit__(self, *_: object) -> None:
         for process in self._running:

@@ -12,6 +12,7 @@ import trio
 from node.client.chain_api import ChainAPI
 from node.config import StartRefused
 from node.devnet.progress import Reporter
+from node.exceptions import leaves_of
 from node.keys.derivation import keypair_from_uri
 from node.node import Node, account_directory, open_endpoint
 from node.roles.share_source import ShareRefused
@@ -48,6 +49,8 @@ async def share_all(
     node: Node, shares: Sequence[str], timeout_seconds: float | None, reporter: Reporter, stack: AsyncExitStack
 ) -> bool:
     """Hosts everything that was asked for; True when all of it became available in time."""
+    if not shares:
+        return True
     account = keypair_from_uri(SPONSOR_URI)
     endpoint = await open_endpoint(node, account, stack)
     directory = account_directory(node.config.base_path, account.account_id)
@@ -67,14 +70,6 @@ async def share_all(
     except* ShareRefused as refusals:
         raise StartRefused("; ".join(str(refusal) for refusal in leaves_of(refusals))) from None
     return len(available) == len(shares)
-
-
-def leaves_of(group: BaseExceptionGroup[Exception]) -> list[Exception]:
-    """The exceptions of a group and of the groups inside it."""
-    found: list[Exception] = []
-    for one in group.exceptions:
-        found += leaves_of(one) if isinstance(one, BaseExceptionGroup) else [one]
-    return found
 
 
 async def show_blocks(chain: ChainAPI, reporter: Reporter) -> None:

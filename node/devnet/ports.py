@@ -1,5 +1,7 @@
 """Ports of development networks: the usual ones when they are free, others chosen by the system."""
 
+import itertools
+import secrets
 import socket
 from collections.abc import Sequence
 
@@ -7,6 +9,8 @@ import trio
 
 from node.config import LOOPBACK, StartRefused
 from node.rpc.server import open_port
+
+FIRST_PORT, LAST_PORT = 12_000, 32_000
 
 
 def free_or_any(wanted: int | None, usual: int) -> int:
@@ -28,15 +32,16 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many distinct ports that are free now."""
-    probes = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """So many ports that are free now, from below the range that the system gives to outgoing connections.
+
+    A port of that range may be taken by any connection before the process that it is meant for listens on it.
+    """
+    first = secrets.randbelow(LAST_PORT - FIRST_PORT)
+    candidates = (FIRST_PORT + (first + offset) % (LAST_PORT - FIRST_PORT) for offset in range(LAST_PORT - FIRST_PORT))
+    ports = list(itertools.islice((port for port in candidates if is_free(port)), count))
+    if len(ports) < count:
+        raise StartRefused(f"{count} free ports are needed between {FIRST_PORT} and {LAST_PORT}")
+    return ports
 
 
 async def bind_port(port: int, option: str) -> Sequence[trio.SocketListener]:

@@ -8,7 +8,6 @@ After a restart of the process the key is gone, and the lane is sealed anew with
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 
 import trio
 
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class SealedCopy:
-    """One lane being sealed: `seal` works through the chunks, `chunks` hands them out as they become ready."""
+    """One lane being sealed: `seal` works through the chunks, `chunk` hands them out as they become ready."""
 
     def __init__(self, terms: LaneTerms, fetched: FetchedLane, key: SealKey, board: SealingBoard) -> None:
         self.terms = terms
@@ -50,12 +49,11 @@ class SealedCopy:
             self._changed.set()
             self._changed = trio.Event()
 
-    async def chunks(self) -> AsyncIterator[Chunk]:
-        """Every chunk's frame in order, from the first one, whenever it is called."""
-        for number in range(len(self.terms.chunks)):
-            while number >= len(self._sealed):
-                await self._changed.wait()
-            yield self._sealed[number]
+    async def chunk(self, number: int) -> Chunk:
+        """The frame of chunk `number` (from 0), as soon as it is sealed."""
+        while number >= len(self._sealed):
+            await self._changed.wait()
+        return self._sealed[number]
 
     def offer(self) -> Offer:
         """The frame that announces the lane."""
@@ -126,8 +124,8 @@ class Encoder:
         """Send the whole lane and wait until it is stored. Chunks go out as they are sealed."""
         try:
             await stream.send(copy.offer())
-            async for chunk in copy.chunks():
-                await stream.send(chunk)
+            for number in range(len(copy.terms.chunks)):
+                await stream.send(await copy.chunk(number))
             await stream.send(copy.sealed(self._identity))
         except PeerUnreachable:
             # A peer that gave up has usually said why before it closed.

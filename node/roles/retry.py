@@ -77,7 +77,7 @@ class DutyRunner:
         for key, duty in wanted.items():
             run = self._runs.setdefault(key, _Run())
             if not run.is_running and not run.is_done and run.not_before <= now:
-                run.is_running = True
+                run.is_running, run.scope = True, trio.CancelScope()
                 self._nursery.start_soon(self._run, key, run, duty)
 
     async def _run(self, key: Hashable, run: _Run, duty: Duty) -> None:

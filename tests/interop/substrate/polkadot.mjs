@@ -12,7 +12,11 @@ const camelKeys = (value) => {
 }
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
-const api = await ApiPromise.create({ provider: new WsProvider(scenario.url), throwOnUnknown: true })
+const api = await ApiPromise.create({
+  provider: new WsProvider(scenario.url),
+  throwOnConnect: true,
+  throwOnUnknown: true,
+})
 const sr25519 = new Keyring({ type: 'sr25519' })
 const ed25519 = new Keyring({ type: 'ed25519' })
 const keys = { sr25519: sr25519.addFromUri('//Alice'), ed25519: ed25519.addFromUri('//Alice') }
@@ -34,7 +38,7 @@ const submit = (extrinsic, signer, options = {}) =>
   new Promise((resolve, reject) => {
     const statuses = []
     extrinsic
-      .signAndSend(signer, { nonce: -1, ...options }, (result) => {
+      .signAndSend(signer, options, (result) => {
         statuses.push(result.status.type)
         if (result.isError) reject(new Error(`${result.status}`))
         if (!result.status.isFinalized) return
@@ -89,6 +93,8 @@ for (const { name, scheme, mortal, tip } of scenario.transfers) {
     submit(api.tx.balances.transferKeepAlive(scenario.recipient, scenario.amount), keys[scheme], {
       tip,
       era: mortal ? 64 : 0,
+      // Both ways to find the nonce: the pool's next index, or the account's own as of the best block.
+      nonce: mortal ? undefined : -1,
     }),
   )
 }
@@ -143,20 +149,10 @@ await step('publish_plan', async () => {
   return { ...result, plan: { from: plan.from, until: plan.until, state: plan.state, contracts: plan.contracts.length } }
 })
 
-await step('refused', async () => {
-  const poor = sr25519.addFromUri(scenario.stranger)
-  try {
-    await submit(api.tx.balances.transferKeepAlive(scenario.recipient, 1), poor)
-    return { message: null }
-  } catch (error) {
-    return { code: error.code, message: error.message }
-  }
-})
-
 await step('derive', async () => {
   const balances = await api.derive.balances.all(keys.sr25519.address)
   const account = await api.derive.balances.account(keys.sr25519.address)
-  const header = await api.derive.chain.getHeader()
+  const header = await api.derive.chain.getHeader(await api.rpc.chain.getBlockHash())
   return {
     nonce: account.accountNonce.toNumber(),
     free: account.freeBalance.toBigInt(),
@@ -195,6 +191,16 @@ await step('storage_subscription', async () => {
     })
   })
   return { seen }
+})
+
+await step('refused', async () => {
+  const poor = sr25519.addFromUri(scenario.stranger)
+  try {
+    await submit(api.tx.balances.transferKeepAlive(scenario.recipient, 1), poor)
+    return { message: null }
+  } catch (error) {
+    return { code: error.code, message: error.message }
+  }
 })
 
 await api.disconnect()

@@ -160,7 +160,7 @@ class Stage:
         )
         copy = SealedCopy(terms, FetchedLane(chunks, self.core.head_proof()), key, SealingBoard())
         await copy.seal(self.market.pool)
-        frames = [chunk async for chunk in copy.chunks()]
+        frames = [await copy.chunk(number) for number in range(len(terms.chunks))]
         return Script(copy.offer(), frames, copy.sealed(self.identity(terms.encoder)))
 
 

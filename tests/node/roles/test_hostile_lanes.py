@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from node.roles.lane_protocol import Bye, FaultCode, Hello, RemoteFault, Stored, lane_protocol
 from node.roles.lane_stream import LaneDialer, LaneStream, PeerUnreachable, hello_of
@@ -75,7 +76,7 @@ def offer_unsigned_head(script: Script) -> None:
     script.offer = replace(script.offer, head_proof=flip(script.offer.head_proof, len(script.offer.head_proof) - 1))
 
 
-LIES = {
+LIES: dict[Spoil, FaultCode] = {
     spoil_chunk: FaultCode.BAD_CHUNK,
     send_one_chunk_twice: FaultCode.BAD_CHUNK,
     send_other_content_under_the_right_number: FaultCode.BAD_CHUNK,

@@ -146,7 +146,7 @@ async def test_lane_is_erased_only_long_after_the_chain_dropped_it(tmp_path: Pat
             assert list((tmp_path / hoster.name / "feeds").iterdir()) == []
 
 
-async def test_lane_with_another_root_than_the_chains_is_kept_apart_and_erased_in_the_end(tmp_path: Path) -> None:
+async def test_copy_of_a_lane_is_found_only_by_the_root_on_the_chain(tmp_path: Path) -> None:
     async with hosted(tmp_path) as (stage, user_id), stage.actor(user_id) as hoster:
         await hoster.hoster.restore()
         (lane,) = hoster.store.lanes()

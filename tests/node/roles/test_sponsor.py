@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hypercore.io.core import Core
 from hypercore.io.replication import open_replication
+from node.keys.derivation import keypair_from_uri
+from node.roles import limits
+from node.roles.fetcher import FetchFailed
+from node.roles.read_back import read_back
 from node.roles.share_events import Available, FeedPublished, HostingStarted, PlanPublished, Sealing, ShareEvent
-from node.roles.share_source import CoreSource, FileSource, ShareRefused, parse_source
+from node.roles.share_source import CoreSource, FileSource, ShareRefused, open_source, parse_source
 from node.roles.sponsor import Sponsor
 
 from .world import Market, small_core, staffed_market
 
 KEY = "11" * 32
+ACCOUNT = keypair_from_uri("//Sponsor")
 
 
 async def share(market: Market, source: str, directory: Path) -> list[ShareEvent]:
@@ -41,29 +48,101 @@ async def test_shared_file_becomes_available_from_its_hosters(tmp_path: Path) ->
         assert (available.length, available.bytes, available.key) == (3, 150_000, feed.key)
         assert len([event for event in events if isinstance(event, HostingStarted)]) == 3
         assert Sealing(9, 9) in events
-        # The sponsor is gone by now: whoever reads, reads from the hosters.
-        view = market.view
-        stored = view.feed(feed.feed)
-        assert stored is not None
-        sponsor_user = view.user(market.user_id("Sponsor"))
-        assert sponsor_user is not None
         assert len(available.peers) == 3
-        key = bytes.fromhex(available.key)
-        core = small_core(1)
-        assert key != core.key
-
         again = await share(market, str(file), tmp_path / "shares")
         assert again[:2] == [feed, PlanPublished(plan.plan, 1, again[1].values()["escrow"])]
         assert again[-1] == available
 
 
-async def test_core_of_somebody_else_is_copied_and_served_on() -> None:
+async def test_core_of_somebody_else_is_copied_whole(tmp_path: Path) -> None:
     core = small_core(4)
     async with open_replication() as author:
         author.add(core)
         port = await author.listen()
         source = parse_source(f"{core.public_id}@127.0.0.1:{port}")
         assert source == CoreSource(core.key, "127.0.0.1", port)
+        shared = await open_source(source, tmp_path, ACCOUNT)
+        with pytest.raises(ShareRefused, match="being shared already"):
+            await open_source(source, tmp_path, ACCOUNT)
+    assert shared.core.signed_head() == core.signed_head()
+    assert shared.sha256 == hashlib.sha256(b"".join(core.get(index) for index in range(4))).digest()
+    assert shared.core.contiguous_length == 4
+    shared.core.close()
+
+
+async def test_core_that_its_peer_does_not_have_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GREETING_SECONDS", 0.2)
+    async with open_replication() as stranger:
+        port = await stranger.listen()
+        with pytest.raises(ShareRefused, match="does not serve the whole core"):
+            await open_source(CoreSource(bytes(32), "127.0.0.1", port), tmp_path, ACCOUNT)
+
+
+async def test_core_at_an_address_where_nobody_listens_is_refused(tmp_path: Path) -> None:
+    async with open_replication() as gone:
+        port = await gone.listen()
+    with pytest.raises(ShareRefused, match=f"nobody serves hypercores at 127.0.0.1:{port}"):
+        await open_source(CoreSource(bytes(32), "127.0.0.1", port), tmp_path, ACCOUNT)
+
+
+async def test_core_with_a_block_too_large_to_host_is_refused(tmp_path: Path) -> None:
+    core = Core.create(None)
+    core.append([b"small", bytes(65_537)])
+    async with open_replication() as author:
+        author.add(core)
+        port = await author.listen()
+        with pytest.raises(ShareRefused, match="block 1 has 65537 bytes"):
+            await open_source(CoreSource(core.key, "127.0.0.1", port), tmp_path, ACCOUNT)
+
+
+@pytest.mark.parametrize("size", [1, 65_535, 65_536, 65_537, 200_000])
+async def test_file_is_cut_into_blocks_of_64_kib(tmp_path: Path, size: int) -> None:
+    content = hashlib.shake_256(b"file").digest(size)
+    (tmp_path / "file").write_bytes(content)
+    shared = await open_source(FileSource(tmp_path / "file"), tmp_path / "shares", ACCOUNT)
+    assert shared.core.length == -(-size // 65_536)
+    assert b"".join(shared.core.get(index) for index in range(shared.core.length)) == content
+    assert shared.sha256 == hashlib.sha256(content).digest()
+    shared.core.close()
+
+
+async def test_file_shared_again_is_the_same_core_and_an_interrupted_one_is_completed(tmp_path: Path) -> None:
+    content = hashlib.shake_256(b"file").digest(200_000)
+    (tmp_path / "file").write_bytes(content)
+    first = await open_source(FileSource(tmp_path / "file"), tmp_path / "shares", ACCOUNT)
+    head = first.core.signed_head()
+    first.core.truncate(1)
+    first.core.close()
+    second = await open_source(FileSource(tmp_path / "file"), tmp_path / "shares", ACCOUNT)
+    assert second.core.key == first.core.key
+    assert second.core.tree_hash() == head.tree_hash
+    second.core.close()
+
+
+async def test_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ShareRefused, match="is empty"):
+        await open_source(FileSource(tmp_path / "file"), tmp_path / "shares", ACCOUNT)
+
+
+async def test_reading_back_needs_every_block_from_the_given_endpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "READ_BACK_SECONDS", 0.2)
+    core = small_core(3)
+    async with open_replication() as hoster:
+        hoster.add(core)
+        port = await hoster.listen()
+        expected = hashlib.sha256(b"".join(core.get(index) for index in range(3))).digest()
+        assert await read_back(core.key, core.signed_head(), [("127.0.0.1", port)]) == expected
+        with pytest.raises(FetchFailed, match="no hoster answers"):
+            await read_back(core.key, core.signed_head(), [])
+        other_head = replace(core.signed_head(), tree_hash=bytes(32))
+        with pytest.raises(FetchFailed, match="the chain knows"):
+            await read_back(core.key, other_head, [("127.0.0.1", port)])
+        core.clear(1, 2)
+        with pytest.raises(FetchFailed):
+            await read_back(core.key, core.signed_head(), [("127.0.0.1", port)])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,191 @@
+// The scenario with PAPI (polkadot-api) over the legacy methods. See scenario.py for the steps.
+
+import { Keyring } from '@polkadot/keyring'
+import { cryptoWaitReady } from '@polkadot/util-crypto'
+import { Binary, createClient, Enum, FixedSizeBinary, InvalidTxError } from 'polkadot-api'
+import { getPolkadotSigner } from 'polkadot-api/signer'
+import { getWsProvider } from 'polkadot-api/ws'
+import WebSocket from 'ws'
+
+import { report, scenario, step } from './common.mjs'
+
+await cryptoWaitReady()
+const signerOf = (uri, scheme) => {
+  const pair = new Keyring({ type: scheme }).addFromUri(uri)
+  const name = scheme === 'sr25519' ? 'Sr25519' : 'Ed25519'
+  return getPolkadotSigner(pair.publicKey, name, (payload) => pair.sign(payload))
+}
+const keys = { sr25519: signerOf('//Alice', 'sr25519'), ed25519: signerOf('//Alice', 'ed25519') }
+const alice = new Keyring({ type: 'sr25519', ss58Format: 42 }).addFromUri('//Alice').address
+const user = signerOf(scenario.user, 'sr25519')
+
+const client = createClient(getWsProvider(scenario.url, { websocketClass: WebSocket }))
+const api = client.getUnsafeApi()
+
+// PAPI's values as JSON: bytes in hexadecimal, enums as their type where they hold nothing.
+const plain = (value) => {
+  if (value instanceof Binary) return value.asHex()
+  if (Array.isArray(value)) return value.map(plain)
+  if (value === null || typeof value !== 'object') return value
+  if ('type' in value && 'value' in value && value.value === undefined) return value.type
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]))
+}
+const errorJson = (error) => {
+  if (error === undefined) return null
+  const inner = error.value
+  return error.type === 'Module' ? [inner.type, inner.value.type] : [error.type, inner?.type]
+}
+
+const submit = (transaction, signer, options = {}) =>
+  new Promise((resolve, reject) => {
+    const statuses = []
+    transaction.signSubmitAndWatch(signer, options).subscribe({
+      next: (event) => {
+        statuses.push(event.type)
+        if (event.type !== 'finalized') return
+        resolve({
+          statuses,
+          block: event.block.hash,
+          index: event.block.index,
+          events: event.events.map(({ type, value }) => ({ name: `${type}.${value.type}`, data: plain(value.value) })),
+          error: errorJson(event.dispatchError),
+        })
+      },
+      error: reject,
+    })
+  })
+
+// The first items of an observable.
+const take = (observable, count, value) =>
+  new Promise((resolve, reject) => {
+    const seen = []
+    const subscription = observable.subscribe({
+      next: (item) => {
+        seen.push(value(item))
+        if (seen.length < count) return
+        setTimeout(() => subscription.unsubscribe())
+        resolve(seen.slice(0, count))
+      },
+      error: reject,
+    })
+  })
+
+const transfer = (value = BigInt(scenario.amount)) =>
+  api.tx.Balances.transfer_keep_alive({ dest: Enum('Id', scenario.recipient), value })
+
+await step('connect', async () => {
+  const version = await api.constants.System.Version()
+  const { name, properties } = await client.getChainSpecData()
+  return { chain: name, spec: version.spec_name, token: properties.tokenSymbol, decimals: properties.tokenDecimals }
+})
+
+await step('constants', async () => ({
+  ss58_prefix: await api.constants.System.SS58Prefix(),
+  existential_deposit: await api.constants.Balances.ExistentialDeposit(),
+  challenge_delay: await api.constants.DatDot.ChallengeDelay(),
+}))
+
+await step('storage', async () => {
+  const account = await api.query.System.Account.getValue(alice)
+  return {
+    free: account.data.free,
+    number: await api.query.System.Number.getValue(),
+    now_ms: Number(await api.query.Timestamp.Now.getValue()),
+    unknown_plan: (await api.query.DatDot.GetPlanByID.getValue(4_000_000n)) ?? null,
+  }
+})
+
+await step('accounts', async () => {
+  const entries = await api.query.System.Account.getEntries()
+  return { addresses: entries.map(({ keyArgs }) => keyArgs[0]) }
+})
+
+await step('fee', async () => {
+  const info = await transfer().getPaymentInfo(alice)
+  return { partial_fee: info.partial_fee, class: info.class.type, ref_time: info.weight.ref_time }
+})
+
+for (const { name, scheme, mortal, tip } of scenario.transfers) {
+  const mortality = mortal ? { mortal: true, period: 64 } : { mortal: false }
+  await step(name, () => submit(transfer(), keys[scheme], { tip: BigInt(tip), mortality }))
+}
+
+await step('received', async () => {
+  const account = await api.query.System.Account.getValue(scenario.recipient)
+  return { free: account.data.free, nonce: account.nonce }
+})
+
+await step('token_error', () => submit(transfer(1n << 100n), keys.sr25519))
+
+const fixed = (text) => FixedSizeBinary.fromHex(text)
+const feedInput = (feed) => ({ key: fixed(feed.key), head_proof: Binary.fromHex(feed.head_proof) })
+const { new_user: joining, feed, publish_plan: order } = scenario.market
+const publishPlan = () =>
+  api.tx.DatDot.publish_plan({
+    plan: {
+      ...order.plan,
+      program: order.plan.program.map((entry) => ({ ...entry, datasets: entry.datasets.map(BigInt) })),
+      prices: undefined,
+    },
+    components: {
+      ...order.components,
+      feeds: order.components.feeds.map(feedInput),
+      datasets: order.components.datasets.map((dataset) => ({
+        feed: BigInt(dataset.feed),
+        ranges: dataset.ranges.map((range) => range.map(BigInt)),
+        sizes_proofs: dataset.sizes_proofs.map((proof) => Binary.fromHex(proof)),
+      })),
+    },
+    deposit: BigInt(order.deposit),
+  })
+
+await step('module_error', () => submit(publishPlan(), user))
+
+const remark = () => api.tx.System.remark({ remark: Binary.fromText('dat') })
+const batchAll = (...calls) => api.tx.Utility.batch_all({ calls: calls.map((call) => call.decodedCall) })
+
+await step('batch_all', () => submit(batchAll(transfer(), remark()), keys.sr25519))
+await step('batch_all_undone', () =>
+  submit(batchAll(transfer(), api.tx.Sudo.sudo({ call: remark().decodedCall })), user),
+)
+
+await step('new_user', () => {
+  const { noise, signing } = joining.key_proofs
+  const key_proofs = { noise: fixed(noise), signing: fixed(signing) }
+  const keys = { noise_key: fixed(joining.noise_key), signing_key: fixed(joining.signing_key) }
+  return submit(api.tx.DatDot.new_user({ ...keys, key_proofs }), user)
+})
+await step('publish_feed', () => submit(api.tx.DatDot.publish_feed(feedInput(feed)), user))
+await step('publish_plan', async () => {
+  const result = await submit(publishPlan(), user)
+  const published = result.events.find(({ name }) => name === 'DatDot.NewPlan')
+  const plan = await api.query.DatDot.GetPlanByID.getValue(published.data.plan)
+  return {
+    ...result,
+    plan: { from: plan.from, until: plan.until, state: plan.state.type, contracts: plan.contracts.length },
+  }
+})
+
+await step('heads', async () => ({ numbers: await take(client.finalizedBlock$, 3, (block) => block.number) }))
+
+await step('storage_subscription', async () => ({
+  seen: await take(api.query.Timestamp.Now.watchValue('best'), 3, Number),
+}))
+
+await step('at', async () => {
+  const { hash, number } = await client.getFinalizedBlock()
+  return { number: await api.query.System.Number.getValue({ at: hash }), block: number }
+})
+
+await step('refused', async () => {
+  try {
+    await submit(transfer(1n), signerOf(scenario.stranger, 'sr25519'))
+    return { message: null }
+  } catch (error) {
+    return { kind: error instanceof InvalidTxError ? error.error : null, message: `${error}` }
+  }
+})
+
+client.destroy()
+report('done', {})
+process.exit(0)
