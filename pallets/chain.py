@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from pallets.aura import Aura, AuraConfig
 from pallets.balances import Balances, BalancesConfig
-from pallets.datdot import DatDot, DatDotConfig
+from pallets.datdot.config import DatDotConfig
+from pallets.datdot.pallet import DatDot
 from pallets.randomness import Randomness, RandomnessConfig
 from pallets.scheduler import Scheduler, SchedulerConfig
 from pallets.session import Session

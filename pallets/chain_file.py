@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pallets.chain import Constants
-from pallets.datdot import DatDotConfig
+from pallets.datdot.config import DatDotConfig
 from runtime.crypto import ss58_encode
 from runtime.genesis import ChainSpec
 

@@ -64,7 +64,7 @@ class ChainAPI(Protocol):
         """A constant by its metadata name, such as ("DatDot", "SealKeyBits")."""
 
     def query(self, pallet: str, item: str, *keys: Any, at: bytes | None = None) -> Any:
-        """The decoded value of a storage item by its metadata name, or its default; `at` a block hash, else the best."""
+        """The decoded value of a storage item by its metadata name, or its default; at a block hash, else the best."""
 
     async def submit(self, call: RuntimeCall, signer: Signer, *, tip: int = 0) -> Receipt:
         """Sign and send a call and wait for its inclusion. Nonces are kept per signer, so callers may submit at once.

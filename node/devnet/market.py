@@ -11,13 +11,13 @@ import trio
 
 from node.client.chain_api import ChainAPI
 from node.config import StartRefused
-from node.devnet.progress import Reporter
+from node.devnet.progress import MarketBlock, Reporter
 from node.exceptions import leaves_of
 from node.keys.derivation import keypair_from_uri
 from node.node import Node, account_directory, open_endpoint
 from node.roles.share_source import ShareRefused
 from node.roles.sponsor import Sponsor
-from pallets.datdot.events import NewPlan
+from pallets.datdot.events import NewPlan, Paid, ProofOfStorageConfirmed
 from pallets.datdot.types import Plan
 
 SPONSOR_URI: Final = "//Ferdie"
@@ -84,4 +84,6 @@ async def show_blocks(chain: ChainAPI, reporter: Reporter) -> None:
                 contract = chain.query("DatDot", "GetContractByID", contract_id)
                 if contract is not None:
                     states[contract.state.name.replace("_", " ").capitalize()] += 1
-        reporter.block(block.number, states)
+        proofs = sum(isinstance(event, ProofOfStorageConfirmed) for event in block.events)
+        paid_planck = sum(event.amount for event in block.events if isinstance(event, Paid))
+        reporter.block(MarketBlock(block.number, states, proofs, paid_planck))

@@ -3,12 +3,28 @@
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from node.cli.output import print_event
+
+COPIES = 3
+"""Hosters of a contract."""
+
+
+@dataclass(frozen=True)
+class MarketBlock:
+    """What a block did: contracts by the name of their state after it, proofs confirmed and planck paid in it."""
+
+    number: int
+    contracts: Mapping[str, int]
+    proofs: int
+    paid_planck: int
 
 
 class Reporter(Protocol):
@@ -17,8 +33,8 @@ class Reporter(Protocol):
     def event(self, event: str, /, **values: Any) -> None:
         """Tells one event."""
 
-    def block(self, number: int, contracts: Mapping[str, int]) -> None:
-        """Tells that a block was made, and how many contracts are in which state."""
+    def block(self, block: MarketBlock) -> None:
+        """Tells that a block was made."""
 
     def close(self) -> None:
         """Ends the display."""
@@ -31,7 +47,7 @@ class JsonReporter:
         """Prints the event."""
         print_event(event, **values)
 
-    def block(self, number: int, contracts: Mapping[str, int]) -> None:
+    def block(self, block: MarketBlock) -> None:
         """Blocks are not among the events that scripts follow."""
 
     def close(self) -> None:
@@ -39,70 +55,73 @@ class JsonReporter:
 
 
 class TextReporter:
-    """Lines for a person, a bar for sealing, and a line of counters at the bottom of a terminal."""
+    """Lines for a person; on a terminal also a bar for sealing and a line of counters at the bottom."""
 
     def __init__(self) -> None:
         self._console = Console(file=sys.stdout, highlight=False)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._progress.start()
-        self._sealing: dict[str, TaskID] = {}
+        columns = (TextColumn("sealing"), BarColumn(bar_width=40), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=self._console)
+        self._sealing: TaskID | None = None
+        self._live = Live(console=self._console, transient=True, auto_refresh=False)
+        if self._console.is_terminal:
+            self._live.start()
+        self._hosters: dict[int, list[int]] = {}
+        self._is_proven = False
         self._proofs = 0
         self._paid_planck = 0
 
     def event(self, event: str, /, **values: Any) -> None:
-        """Prints a sentence for the event."""
+        """Prints a sentence for the event, or moves a counter."""
         if event == "sealing":
-            self._show_sealing(values)
-        elif event == "storage_proof_confirmed":
-            self._proofs += 1
-            if self._proofs <= 9 or self._proofs % 50 == 0:
-                self._line(f"storage proof {self._proofs} confirmed (hoster {values['hoster']})")
-        elif event == "paid":
-            self._paid_planck += values["amount"]
+            self._show_sealing(values["done"], values["total"])
+        elif event == "hosting_started":
+            self._show_hosting(values["contract"], values["hoster"])
+        elif event == "storage_proof_confirmed" and not self._is_proven:
+            self._is_proven = True
+            self._line(f"first storage proof confirmed: hoster {values['hoster']}")
         elif event in _SENTENCES:
             self._line(_SENTENCES[event].format(**values, dat=values.get("escrow", 0) / 1e9))
             if event == "available":
                 self._show_peers(values)
 
-    def block(self, number: int, contracts: Mapping[str, int]) -> None:
+    def block(self, block: MarketBlock) -> None:
         """Keeps the counters of the last line current."""
+        self._proofs += block.proofs
+        self._paid_planck += block.paid_planck
         if not self._console.is_terminal:
             return
-        task = self._sealing.get("") or self._progress.add_task("")
-        self._sealing[""] = task
-        states = ", ".join(f"{count} {state.lower()}" for state, count in contracts.items() if count)
-        text = f"block {number} · {self._proofs} proofs · {self._paid_planck / 1e9:.6f} DAT paid · {states or 'idle'}"
-        self._progress.update(task, description=text, visible=True)
+        states = ", ".join(f"{count} {state.lower()}" for state, count in block.contracts.items() if count) or "none"
+        counters = Text(
+            f"block {block.number} · contracts: {states} · {self._proofs} proofs · {self._paid_planck / 1e9:.3f} DAT paid"
+        )
+        is_sealing = self._sealing is not None and not self._bar.finished
+        self._live.update(Group(self._bar, counters) if is_sealing else counters, refresh=True)
 
     def close(self) -> None:
-        """Removes the bars."""
-        self._progress.stop()
+        """Removes the last lines."""
+        self._live.stop()
 
-    def _show_sealing(self, values: Mapping[str, Any]) -> None:
-        task = self._sealing.get("sealing")
-        if task is None:
-            task = self._sealing["sealing"] = self._progress.add_task("sealing chunks", total=values["total"])
-        self._progress.update(task, completed=values["done"], total=values["total"])
-        if values["done"] == values["total"]:
-            self._line(f"sealed: {values['total']} chunks")
+    def _show_sealing(self, done: int, total: int) -> None:
+        if self._sealing is None:
+            self._sealing = self._bar.add_task("sealing", total=total)
+        self._bar.update(self._sealing, completed=done, total=total)
+        if done == total:
+            self._line(f"sealed: {total} chunks in three copies" if total % 3 == 0 else f"sealed: {total} chunks")
+
+    def _show_hosting(self, contract: int, hoster: int) -> None:
+        hosters = self._hosters.setdefault(contract, [])
+        hosters.append(hoster)
+        if len(hosters) == COPIES:
+            self._line(f"contract {contract}: hosted by {', '.join(map(str, sorted(hosters)))}")
 
     def _show_peers(self, values: Mapping[str, Any]) -> None:
         peers = " ".join(f"{peer['host']}:{peer['port']}" for peer in values["peers"])
         self._line(f"  key    {values['key']}")
         self._line(f"  id     {values['z32']}")
-        self._line(f"  peers  {peers}")
-        self._line(f"  fetch  node tests/interop/hypercore/reader.mjs {values['key']} {peers.replace(' ', ',')}")
+        self._line(f"  fetch  datdot core clone {values['key']} {peers} --to copy")
 
     def _line(self, text: str) -> None:
-        self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text}")
+        self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text}", soft_wrap=True)
 
 
 _SENTENCES = {
@@ -110,6 +129,5 @@ _SENTENCES = {
     "node_started": "{role} {name} started: process {pid}, JSON-RPC {rpc}",
     "feed_published": "feed {feed} published: {length} blocks, key {key}",
     "plan_published": "plan {plan} published: {contracts} contracts, {dat:.3f} DAT in escrow",
-    "hosting_started": "contract {contract}: hosting started at hoster {hoster}",
     "available": "available: {bytes} bytes in {length} blocks, read back from the hosters, SHA-256 {sha256}",
 }

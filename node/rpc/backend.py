@@ -62,7 +62,8 @@ class Backend:
         try:
             return self.chain.store.state(self.block_at(at))
         except StateUnavailable as error:
-            raise RpcError(STATE_UNAVAILABLE, "Client error: State already discarded", str(error)) from None
+            message = f"Client error: UnknownBlock: State already discarded for 0x{error.block_hash.hex()}"
+            raise RpcError(STATE_UNAVAILABLE, message, str(error)) from None
 
     async def events(self) -> AsyncGenerator[ChainEvent, None]:
         """Chain events from now on; ends when the consumer is too slow or the node stops."""

@@ -94,10 +94,9 @@ class Peer:
             raise RpcError(errors.TOO_MANY_SUBSCRIPTIONS, "Too many subscriptions on the connection")
         items: AsyncGenerator[Any, None] = found.call(*found.arguments(params))
         subscription = f"{found.declaration.notifies}-{next(self._ids)}"
-        scope = trio.CancelScope()
-        self._subscriptions[subscription] = scope
         # The generator may refuse its arguments: its first step runs before the subscription is acknowledged.
         first = await _first(items)
+        scope = self._subscriptions[subscription] = trio.CancelScope()
         self.nursery.start_soon(self._forward, subscription, found, first, items, scope)
         # Sent before that task runs: clients drop notifications of a subscription whose answer they have not seen.
         self.send(_encode({"jsonrpc": "2.0", "id": identifier, "result": subscription}))

@@ -11,7 +11,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 from node.rpc.errors import invalid_params
 from node.rpc.parameters import Converter, converter_for
@@ -21,7 +21,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its JSON-RPC name, whether it may be left out, and how a JSON value becomes the argument."""
+    """One parameter: its JSON-RPC name, whether it may be null or left out, how a JSON value becomes the argument."""
 
     name: str
     optional: bool
@@ -128,6 +128,10 @@ def _declare(declaration: Declaration) -> Callable[[Function], Function]:
 def _parameters(function: Callable[..., Any]) -> tuple[Parameter, ...]:
     signature = inspect.signature(function, eval_str=True)
     return tuple(
-        Parameter(name, parameter.default is not inspect.Parameter.empty, converter_for(parameter.annotation))
+        Parameter(name, _may_be_null(parameter), converter_for(parameter.annotation))
         for name, parameter in signature.parameters.items()
     )
+
+
+def _may_be_null(parameter: inspect.Parameter) -> bool:
+    return parameter.default is not inspect.Parameter.empty or type(None) in get_args(parameter.annotation)

@@ -8,7 +8,7 @@ from node.rpc.errors import RpcError
 from node.rpc.json import hexadecimal
 from pallets.transaction_payment import FeeDetails, RuntimeDispatchInfo, TransactionPayment
 from runtime.codec import codec_for
-from runtime.errors import CodecError, InvalidTransaction, Validity
+from runtime.errors import CodecError, InvalidTransaction
 from runtime.header import Header
 from runtime.types import U32, U64, AccountId, Bytes
 from runtime.validity import validate_transaction
@@ -108,8 +108,7 @@ def _validate_transaction(backend: Backend, data: bytes, block: Header) -> bytes
     try:
         valid = validate_transaction(backend.chain.runtime, block, state, data[1:-32])
     except InvalidTransaction as error:
-        custom = bytes([error.custom]) if error.kind is Validity.CUSTOM else b""
-        return bytes([1, 0, error.kind.index]) + custom
+        return b"\x01" + error.to_scale()
     tags = codec_for(tuple[Bytes, ...])
     numbers = codec_for(U64)
     parts = (

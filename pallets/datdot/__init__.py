@@ -1,4 +1,4 @@
-"""The hosting market. `from pallets.datdot import DatDot, DatDotConfig` and put it into a runtime.
+"""The hosting market. Put `pallets.datdot.pallet.DatDot` with a `pallets.datdot.config.DatDotConfig` into a runtime.
 
 Read in this order; each module uses only those before it:
 
@@ -9,9 +9,6 @@ Read in this order; each module uses only those before it:
     setup, hosting, proofs, lifecycle           amendments, lanes, challenges; the tables of states and the block
     calls, pallet                               what calls check; the calls and hooks themselves
     queries, invariants                         what services ask; what is always true
+
+Nothing is imported here: processes that only seal chunks need `sealing` without the rest.
 """
-
-from pallets.datdot.config import DatDotConfig
-from pallets.datdot.pallet import DatDot
-
-__all__ = ["DatDot", "DatDotConfig"]

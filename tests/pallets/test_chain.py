@@ -9,7 +9,7 @@ import pytest
 import genesis
 from pallets.chain import APIS, build_runtime, runtime_for, runtime_version
 from pallets.chain_file import at_slot_duration, chain_file_text, followup_ms, new_genesis
-from pallets.datdot import DatDotConfig
+from pallets.datdot.config import DatDotConfig
 from runtime.genesis import ChainSpec, GenesisError, build_genesis
 from runtime.version import api_id
 from tests.pallets.chainfiles import account, authority, dev_chain, local_chain

@@ -1,7 +1,10 @@
 """`author_*`: extrinsics in, and what becomes of them."""
 
+import math
 from collections.abc import AsyncGenerator
 from typing import Any
+
+import trio
 
 from node.rpc import errors
 from node.rpc.backend import Backend
@@ -18,9 +21,11 @@ from node.txpool.errors import (
     TemporarilyBanned,
     TooLowPriority,
 )
-from runtime.errors import InvalidTransaction, MalformedTransaction, RuntimeFault
+from runtime.errors import InvalidTransaction, MalformedTransaction, RuntimeFault, Validity
 
 MAX_PENDING_SHOWN = 8_192
+FINALIZED_AFTER_SECONDS = 0.5
+"""Least time between the statuses inBlock and finalized of a transaction."""
 
 
 class AuthorMethods:
@@ -45,7 +50,13 @@ class AuthorMethods:
         except (RuntimeFault, PoolError) as error:
             raise submission_error(error) from None
         with happenings:
+            included = -math.inf
             async for event in happenings:
+                if isinstance(event, events.InBlock):
+                    included = trio.current_time()
+                elif isinstance(event, events.Finalized):
+                    # polkadot.js drops an inBlock whose block it still fetches when the next status arrives.
+                    await trio.sleep_until(included + FINALIZED_AFTER_SECONDS)
                 yield status_json(event)
 
     @method("author_pendingExtrinsics")
@@ -60,6 +71,8 @@ def submission_error(error: Exception) -> RpcError:
     match error:
         case MalformedTransaction():
             return RpcError(errors.BAD_FORMAT, f"Extrinsic has invalid format: {error.detail}", error.detail)
+        case InvalidTransaction(kind=Validity.CANNOT_LOOKUP):
+            return RpcError(errors.UNKNOWN_VALIDITY, "Unknown Transaction Validity", str(error))
         case InvalidTransaction():
             return RpcError(errors.INVALID_TRANSACTION, "Invalid Transaction", str(error))
         case TemporarilyBanned():

@@ -1,4 +1,4 @@
-"""`system_*` and `rpc_methods`: who the node is and how it does."""
+"""`system_*`, `chainSpec_v1_*` and `rpc_methods`: who the node is and how it does."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ class SystemMethods:
         """The version of the node's software."""
         return self.backend.version
 
-    @method("system_chain")
+    @method("system_chain", "chainSpec_v1_chainName")
     def chain(self) -> str:
         """The chain's name."""
         return self.backend.spec.name
@@ -40,7 +40,12 @@ class SystemMethods:
         """Development, Local or Live."""
         return self.backend.spec.chain_type
 
-    @method("system_properties")
+    @method("chainSpec_v1_genesisHash")
+    def genesis_hash(self) -> str:
+        """The hash of block 0."""
+        return hexadecimal(self.backend.chain.store.genesis_hash)
+
+    @method("system_properties", "chainSpec_v1_properties")
     def properties(self) -> Any:
         """Token symbol and decimals, address prefix."""
         return dict(self.backend.spec.properties)

@@ -4,10 +4,12 @@ export const scenario = JSON.parse(process.argv[2])
 
 export const report = (step, values) => process.stdout.write(JSON.stringify({ step, ...values }, jsonValue) + '\n')
 
-// Runs a step; an exception of the client becomes part of the report and ends the script with status 1.
+// Runs a step and reports its result; an exception of the client ends the script with status 1.
 export const step = async (name, work) => {
   try {
-    report(name, await work())
+    const result = await work()
+    report(name, result)
+    return result
   } catch (error) {
     console.error(`${name}: ${error.stack ?? error}`)
     process.exit(1)

@@ -2,7 +2,7 @@
 
 import { Keyring } from '@polkadot/keyring'
 import { cryptoWaitReady } from '@polkadot/util-crypto'
-import { Binary, createClient, Enum, FixedSizeBinary, InvalidTxError } from 'polkadot-api'
+import { Binary, createClient, Enum, InvalidTxError } from 'polkadot-api'
 import { getPolkadotSigner } from 'polkadot-api/signer'
 import { getWsProvider } from 'polkadot-api/ws'
 import WebSocket from 'ws'
@@ -24,7 +24,7 @@ const api = client.getUnsafeApi()
 
 // PAPI's values as JSON: bytes in hexadecimal, enums as their type where they hold nothing.
 const plain = (value) => {
-  if (value instanceof Binary) return value.asHex()
+  if (value instanceof Uint8Array) return Binary.toHex(value)
   if (Array.isArray(value)) return value.map(plain)
   if (value === null || typeof value !== 'object') return value
   if ('type' in value && 'value' in value && value.value === undefined) return value.type
@@ -117,8 +117,8 @@ await step('received', async () => {
 
 await step('token_error', () => submit(transfer(1n << 100n), keys.sr25519))
 
-const fixed = (text) => FixedSizeBinary.fromHex(text)
-const feedInput = (feed) => ({ key: fixed(feed.key), head_proof: Binary.fromHex(feed.head_proof) })
+// Bytes of a fixed length are hexadecimal text to PAPI, others a Uint8Array.
+const feedInput = (feed) => ({ key: feed.key, head_proof: Binary.fromHex(feed.head_proof) })
 const { new_user: joining, feed, publish_plan: order } = scenario.market
 const publishPlan = () =>
   api.tx.DatDot.publish_plan({
@@ -149,12 +149,7 @@ await step('batch_all_undone', () =>
   submit(batchAll(transfer(), api.tx.Sudo.sudo({ call: remark().decodedCall })), user),
 )
 
-await step('new_user', () => {
-  const { noise, signing } = joining.key_proofs
-  const key_proofs = { noise: fixed(noise), signing: fixed(signing) }
-  const keys = { noise_key: fixed(joining.noise_key), signing_key: fixed(joining.signing_key) }
-  return submit(api.tx.DatDot.new_user({ ...keys, key_proofs }), user)
-})
+await step('new_user', () => submit(api.tx.DatDot.new_user(joining), user))
 await step('publish_feed', () => submit(api.tx.DatDot.publish_feed(feedInput(feed)), user))
 await step('publish_plan', async () => {
   const result = await submit(publishPlan(), user)
@@ -173,8 +168,9 @@ await step('storage_subscription', async () => ({
 }))
 
 await step('at', async () => {
-  const { hash, number } = await client.getFinalizedBlock()
-  return { number: await api.query.System.Number.getValue({ at: hash }), block: number }
+  const { hash } = await (await client.getBestBlocks()).at(-1)
+  const account = await api.query.System.Account.getValue(scenario.recipient, { at: hash })
+  return { number: await api.query.System.Number.getValue({ at: hash }), free: account.data.free }
 })
 
 await step('refused', async () => {

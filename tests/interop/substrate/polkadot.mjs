@@ -67,7 +67,7 @@ await step('constants', async () => ({
   challenge_delay: api.consts.datDot.challengeDelay.toNumber(),
 }))
 
-await step('storage', async () => {
+const started = await step('storage', async () => {
   const alice = await api.query.system.account(keys.sr25519.address)
   return {
     free: alice.data.free.toBigInt(),
@@ -162,7 +162,7 @@ await step('derive', async () => {
 })
 
 await step('at', async () => {
-  const hash = await api.rpc.chain.getBlockHash(1)
+  const hash = await api.rpc.chain.getBlockHash(started.number)
   const before = await (await api.at(hash)).query.system.account(scenario.recipient)
   return { number: (await (await api.at(hash)).query.system.number()).toNumber(), free: before.data.free.toBigInt() }
 })

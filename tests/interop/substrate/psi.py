@@ -23,10 +23,12 @@ def report(name: str, values: Json) -> None:
     print(json.dumps({"step": name, **values}), flush=True)
 
 
-def step(name: str, work: Callable[[], Json]) -> None:
-    """Run a step; an exception of the library ends the script with status 1."""
+def step(name: str, work: Callable[[], Json]) -> Json:
+    """Run a step and report its result; an exception of the library ends the script with status 1."""
     try:
-        report(name, work())
+        result = work()
+        report(name, result)
+        return result
     except Exception:
         print(f"{name}:\n{traceback.format_exc()}", file=sys.stderr)
         sys.exit(1)
@@ -98,7 +100,7 @@ def main() -> None:
 
     step("connect", lambda: connect(substrate))
     step("constants", lambda: constants(substrate))
-    step("storage", lambda: storage(substrate, alice["sr25519"].ss58_address))
+    started = step("storage", lambda: storage(substrate, alice["sr25519"].ss58_address))
     step("accounts", lambda: {"addresses": [who.value for who, _ in substrate.query_map("System", "Account")]})
     step("fee", lambda: fee(substrate.get_payment_info(transfer(), alice["sr25519"])))
     for one in scenario["transfers"]:
@@ -116,7 +118,7 @@ def main() -> None:
     step("new_user", lambda: submit(substrate.compose_call("DatDot", "new_user", market["new_user"]), user))
     step("publish_feed", lambda: submit(substrate.compose_call("DatDot", "publish_feed", market["feed"]), user))
     step("publish_plan", lambda: with_plan(substrate, submit(publish_plan, user)))
-    step("at", lambda: at(substrate))
+    step("at", lambda: at(substrate, started["number"]))
     step("heads", lambda: heads(substrate))
     step("storage_subscription", lambda: storage_subscription(substrate))
     step("refused", lambda: refused(substrate, transfer(1)))
@@ -176,9 +178,9 @@ def with_plan(substrate: SubstrateInterface, result: Json) -> Json:
     return {**result, "plan": {**shown, "contracts": len(plan["contracts"])}}
 
 
-def at(substrate: SubstrateInterface) -> Json:
+def at(substrate: SubstrateInterface, number: int) -> Json:
     """State of an old block, and the best block's author."""
-    block_hash = substrate.get_block_hash(1)
+    block_hash = substrate.get_block_hash(number)
     account = substrate.query("System", "Account", [scenario["recipient"]], block_hash=block_hash).value
     return {
         "number": substrate.query("System", "Number", block_hash=block_hash).value,

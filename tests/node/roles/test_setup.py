@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from hypercore.io.core import Core
 from hypercore.io.replication import open_replication
-from pallets.datdot.events import HostingStarted, ProofOfStorageConfirmed
+from pallets.datdot.events import HostingStarted, NewAmendment, ProofOfStorageConfirmed, Registered
 
-from .world import PATIENCE_SECONDS, small_core, staffed_market, until
+from .world import PATIENCE_SECONDS, PROVIDERS, open_market, small_core, staffed_market, until
 
 
 async def test_contract_is_hosted_proven_and_readable_from_the_hosters_alone(tmp_path: Path) -> None:
@@ -31,3 +32,35 @@ async def test_contract_is_hosted_proven_and_readable_from_the_hosters_alone(tmp
                 await replication.update(copy, core.length, timeout_seconds=PATIENCE_SECONDS)
                 await replication.download(copy, timeout_seconds=PATIENCE_SECONDS)
             assert [copy.get(index) for index in range(3)] == [core.get(index) for index in range(3)]
+
+
+async def test_setup_goes_on_after_its_encoder_attestor_and_hoster_were_restarted(tmp_path: Path) -> None:
+    core = small_core(3)
+    async with open_market(tmp_path, *PROVIDERS, "Sponsor") as market:
+        async with AsyncExitStack() as first_run:
+            for name in PROVIDERS:
+                await first_run.enter_async_context(market.provider(name))
+        async with AsyncExitStack() as stack:
+            # Everybody is registered and stopped, so the setup begins with nobody there.
+            sponsor = await stack.enter_async_context(market.endpoint("Sponsor"))
+            contract_id = await market.publish(sponsor, core)
+            await until(lambda: market.chain.of_kind(NewAmendment))
+            for name in PROVIDERS:
+                await stack.enter_async_context(market.provider(name))
+            await until(lambda: len(market.chain.of_kind(HostingStarted)) == 3)
+        contract = market.view.contract(contract_id)
+        assert contract is not None
+        (begun,) = market.chain.of_kind(NewAmendment)
+        assert {position.amendment for position in contract.positions if position} == {begun.amendment}
+
+
+async def test_provider_that_is_registered_already_is_not_registered_again(tmp_path: Path) -> None:
+    async with open_market(tmp_path, "Provider0") as market:
+        async with market.provider("Provider0"):
+            pass
+        before = len(market.chain.of_kind(Registered))
+        async with market.provider("Provider0") as again:
+            assert again.user_id == market.user_id("Provider0")
+        assert len(market.chain.of_kind(Registered)) == before == 1
+        async with market.provider("Provider0", hosting_slots=9):
+            assert len(market.chain.of_kind(Registered)) == 2

@@ -1,0 +1,88 @@
+"""One `datdot dev` for all clients, and what each of them reported of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.interop import node, python_clients
+from tests.interop.substrate.scenario import FOLDER, Report, make_scenario, run_client
+
+READY_TIMEOUT_SECONDS: Final = 180
+STOP_TIMEOUT_SECONDS: Final = 20
+USERS: Final = {"polkadot": "//Bob", "papi": "//Charlie", "psi": "//Dave"}
+
+
+@dataclass(frozen=True)
+class DevNode:
+    """A running `datdot dev`."""
+
+    url: str
+
+    def call(self, method: str, *params: Any) -> Any:
+        """The result of a JSON-RPC call over HTTP."""
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        request = urllib.request.Request(
+            self.url.replace("ws://", "http://"), body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)["result"]
+
+
+@pytest.fixture(scope="session")
+def dev_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevNode]:
+    """Starts `datdot dev`, waits until it is ready, ends it by SIGTERM at the end, and wants exit status 0."""
+    folder = tmp_path_factory.mktemp("dev")
+    command = [sys.executable, "-m", "node.cli", "dev", "--json", "--rpc-port", "0", "--app-port", "0"]
+    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+        process = subprocess.Popen(
+            [*command, "--data", str(folder / "data")], cwd=FOLDER.parents[2], stdout=out, stderr=err
+        )
+    try:
+        yield DevNode(_ready(process, folder)["rpc"])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_TIMEOUT_SECONDS) == 0, (folder / "err").read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _ready(process: subprocess.Popen[bytes], folder: Path) -> Any:
+    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        for line in (folder / "out").read_text().splitlines(keepends=True):
+            if line.endswith("\n") and json.loads(line)["event"] == "ready":
+                return json.loads(line)
+        time.sleep(0.1)
+    raise AssertionError(f"`datdot dev` was not ready (status {process.poll()}):\n{(folder / 'err').read_text()}")
+
+
+@pytest.fixture(scope="session", params=sorted(USERS))
+def client(request: pytest.FixtureRequest) -> str:
+    """The name of the client whose report is looked at."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def report(client: str, dev_node: DevNode) -> Report:
+    """The client's report; its script runs once."""
+    genesis_hash = bytes.fromhex(dev_node.call("chain_getBlockHash", 0)[2:])
+    scenario = make_scenario(client, dev_node.url, genesis_hash, USERS[client])
+    return run_client(client, _command(client), scenario)
+
+
+def _command(client: str) -> list[str]:
+    if client == "psi":
+        return [str(python_clients.install()), "psi.py"]
+    node.install()
+    return [str(node.find_node()), f"{client}.mjs"]
