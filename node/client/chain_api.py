@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,7 +72,7 @@ class ChainAPI(Protocol):
         Raises SubmitFailed; an error of the call itself is in the receipt.
         """
 
-    def blocks(self) -> AsyncIterator[BlockEvents]:
+    def blocks(self) -> AsyncGenerator[BlockEvents, None]:
         """The best chain from now on, one block at a time; after a reorganisation it goes on with the new branch.
 
         A consumer that lags behind the bounded queue misses blocks, never the newest one.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 import trio
 
 from node.chain.chain import Chain
-from node.chain.events import BestChanged
+from node.chain.events import BestChanged, BlockImported
 from node.chain.transactions import Transactions
 from node.client.chain_api import BlockEvents, Receipt, Signer, SubmitFailed
 from node.txpool import events as pool_events
@@ -88,12 +88,14 @@ class LocalChain:
             raise SubmitFailed(f"{call.name} lost its place in the pool {MAX_ATTEMPTS} times")
         raise SubmitFailed(f"{call.name} is not in a block after {SUBMIT_TIMEOUT_SECONDS:g} s: the chain stands still")
 
-    async def blocks(self) -> AsyncIterator[BlockEvents]:
+    async def blocks(self) -> AsyncGenerator[BlockEvents, None]:
         """The best chain from now on, with the events of each block; a consumer that lags skips to the newest."""
         while True:
             with self._chain.subscribe() as channel:
                 async for event in channel:
-                    if isinstance(event, BestChanged):
+                    if isinstance(event, BlockImported):
+                        self._remember(event.header.hash, event.events)
+                    elif isinstance(event, BestChanged):
                         for block_hash in event.enacted:
                             yield self._block_events(block_hash)
             await trio.lowlevel.checkpoint()
@@ -135,10 +137,14 @@ class LocalChain:
         records = self._decoded.get(header.hash)
         if records is None:
             with self._chain.runtime.at(self._chain.store.state(header.hash)) as runtime:
-                records = self._decoded[header.hash] = runtime.system.event_records()
-            if len(self._decoded) > DECODED_BLOCKS:
-                self._decoded.popitem(last=False)
+                records = runtime.system.event_records()
+            self._remember(header.hash, records)
         return records
+
+    def _remember(self, block_hash: bytes, records: tuple[EventRecord, ...]) -> None:
+        self._decoded[block_hash] = records
+        if len(self._decoded) > DECODED_BLOCKS:
+            self._decoded.popitem(last=False)
 
 
 async def _inclusion(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
 import trio
@@ -31,9 +31,10 @@ async def wait_for_users(chain: ChainAPI, accounts: Sequence[bytes]) -> bool:
     with trio.move_on_after(READY_SECONDS):
         if _all_registered(chain, accounts):
             return True
-        async for _ in chain.blocks():
-            if _all_registered(chain, accounts):
-                return True
+        async with aclosing(chain.blocks()) as blocks:
+            async for _ in blocks:
+                if _all_registered(chain, accounts):
+                    return True
     return False
 
 

@@ -91,9 +91,8 @@ class TextReporter:
         if not self._console.is_terminal:
             return
         states = ", ".join(f"{count} {state.lower()}" for state, count in block.contracts.items() if count) or "none"
-        counters = Text(
-            f"block {block.number} · contracts: {states} · {self._proofs} proofs · {self._paid_planck / 1e9:.3f} DAT paid"
-        )
+        paid = f"{self._paid_planck / 1e9:.3f} DAT paid"
+        counters = Text(f"block {block.number} · contracts: {states} · {self._proofs} proofs · {paid}")
         is_sealing = self._sealing is not None and not self._bar.finished
         self._live.update(Group(self._bar, counters) if is_sealing else counters, refresh=True)
 

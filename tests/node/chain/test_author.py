@@ -252,7 +252,7 @@ async def test_a_block_is_made_on_the_best_one_even_if_it_changed_while_waiting(
     assert header is not None
     parents: list[Header] = []
 
-    def build(parent: Header, view: StateView) -> None:
+    async def build(parent: Header, view: StateView) -> None:
         parents.append(parent)
 
     async with trio.open_nursery() as nursery:

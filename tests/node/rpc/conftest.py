@@ -1,0 +1,139 @@
+"""The JSON-RPC methods over a whole node without a network: real chain, pool and author, a clock set by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from node.rpc.backend import Backend, NodeIdentity
+from node.rpc.jsonrpc import Peer
+from node.rpc.methods.author import AuthorMethods
+from node.rpc.methods.chain import ChainMethods
+from node.rpc.methods.state import StateMethods
+from node.rpc.methods.system import SystemMethods
+from node.rpc.registry import Registry
+from node.txpool.pool import PoolLimits
+from runtime.header import Header
+from tests.node.chain.conftest import ALICE, SLOT_MS, ManualClock, Node, make_spec
+
+WINDOW_BLOCKS = 4
+STARTING_BLOCK = 0
+
+
+@dataclass(frozen=True)
+class FakePeer:
+    """A session as the network would show it."""
+
+    peer_id: str = "12D3KooWPeer"
+    role: str = "full"
+    best_number: int = 7
+    best_hash: bytes = bytes(range(32))
+
+
+@dataclass(frozen=True)
+class FakeNetwork:
+    """A network with one peer, far ahead."""
+
+    is_major_syncing: bool = True
+
+    def peers(self) -> list[FakePeer]:
+        return [FakePeer()]
+
+
+class RpcNode:
+    """One node with a single authority and a small window of states; speaks JSON-RPC without a socket."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = ManualClock()
+        self.spec = make_spec((ALICE,))
+        limits = PoolLimits(transactions_per_sender=8)
+        self.node = Node(path, self.clock, keys=(ALICE,), spec=self.spec, window_blocks=WINDOW_BLOCKS, limits=limits)
+        self.network: FakeNetwork | None = None
+        identity = NodeIdentity("12D3KooWSelf", ("/ip4/127.0.0.1/tcp/1",), is_authority=True)
+        self.backend = Backend(
+            self.node.chain,
+            self.node.transactions,
+            self.spec,
+            "1.2.3",
+            lambda: self.network,
+            lambda: identity,
+            STARTING_BLOCK,
+        )
+        self.registry = Registry()
+        groups = (ChainMethods, StateMethods, AuthorMethods)
+        for group in (*(make(self.backend) for make in groups), SystemMethods(self.backend, self.registry)):
+            self.registry.add(group)
+
+    async def answer(self, name: str, *params: Any) -> Any:
+        """The answer to one call, as a client of plain HTTP gets it."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": name, "params": list(params)}
+        return json.loads(await Peer(self.registry).handle(json.dumps(request).encode()) or b"null")
+
+    async def call(self, name: str, *params: Any) -> Any:
+        """The result of a call that must succeed."""
+        answer = await self.answer(name, *params)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    async def error(self, name: str, *params: Any) -> Any:
+        """The error of a call that must fail."""
+        answer = await self.answer(name, *params)
+        assert "result" not in answer, answer
+        return answer["error"]
+
+    async def author(self, count: int = 1) -> Header:
+        """Makes blocks; returns the header of the last one."""
+        for _ in range(count):
+            self.clock.time_ms += SLOT_MS
+            header = await self.node.author.author_block()
+            assert header is not None
+        return header
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[RpcClient]:
+        """A client with subscriptions."""
+        async with trio.open_nursery() as nursery:
+            yield RpcClient(self.registry, nursery)
+            nursery.cancel_scope.cancel()
+
+
+class RpcClient:
+    """What a WebSocket client sends and sees."""
+
+    def __init__(self, registry: Registry, nursery: trio.Nursery) -> None:
+        self._send, self._received = trio.open_memory_channel[bytes](1_000)
+        self.peer = Peer(registry, nursery, self._send.send_nowait)
+
+    async def ask(self, name: str, *params: Any) -> Any:
+        """Sends a request; the answer, wherever it comes from."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": name, "params": list(params)}
+        answer = await self.peer.handle(json.dumps(request).encode())
+        return json.loads(answer if answer is not None else self._received.receive_nowait())
+
+    async def next(self, subscription: str, notifies: str) -> Any:
+        """The result of the next notification, which must belong to this subscription."""
+        with trio.fail_after(5):
+            notification = json.loads(await self._received.receive())
+        assert notification["method"] == notifies
+        assert notification["params"]["subscription"] == subscription
+        return notification["params"]["result"]
+
+    async def is_quiet(self) -> bool:
+        """Whether nothing more comes of what has happened so far."""
+        await trio.testing.wait_all_tasks_blocked()
+        return self._received.statistics().current_buffer_used == 0
+
+
+@pytest.fixture
+def rpc(tmp_path: Path) -> Iterator[RpcNode]:
+    node = RpcNode(tmp_path / "chain")
+    yield node
+    node.node.store.close()

@@ -1,0 +1,133 @@
+"""A whole node in the test's own process: it starts, includes calls, restarts from disk, and refuses clearly."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from node.client.chain_api import SubmitFailed
+from node.config import NodeConfig, StartRefused
+from node.devnet.chain_file import development_spec
+from node.exceptions import first_of
+from node.keys.derivation import keypair_from_uri
+from node.node import Node, open_node
+from pallets.balances.events import Transfer
+from runtime.account import Id
+from runtime.call import RuntimeCall
+from runtime.errors import ModuleError
+
+ALICE, BOB = keypair_from_uri("//Alice"), keypair_from_uri("//Bob")
+SPEC = development_spec(1, 0, block_time_seconds=1.0, name="DatDot Test", chain_type="Development")
+
+
+def config(path: Path) -> NodeConfig:
+    return NodeConfig(SPEC, path, validator=ALICE, blocks="instant")
+
+
+@asynccontextmanager
+async def running(chosen: NodeConfig) -> AsyncIterator[Node]:
+    with trio.fail_after(30):
+        async with open_node(chosen) as node:
+            yield node
+
+
+async def refusal(chosen: NodeConfig) -> str:
+    """The sentence with which a node refuses to start."""
+    try:
+        async with running(chosen):
+            pytest.fail("the node started")
+    except Exception as error:
+        refused = first_of(error, (StartRefused,))
+        if refused is None:
+            raise
+        return str(refused)
+
+
+def transfer(value: int) -> RuntimeCall:
+    return RuntimeCall("Balances", "transfer_keep_alive", {"dest": Id(BOB.account_id), "value": value})
+
+
+async def test_calls_of_one_signer_that_are_sent_at_once_are_all_included(tmp_path: Path) -> None:
+    async with running(config(tmp_path)) as node:
+        receipts = []
+
+        async def send(value: int) -> None:
+            receipts.append(await node.api.submit(transfer(value), ALICE))
+
+        async with trio.open_nursery() as nursery:
+            for value in range(1, 6):
+                nursery.start_soon(send, value * 1_000)
+        moved = [event.amount for receipt in receipts for event in receipt.events if isinstance(event, Transfer)]
+        assert sorted(moved) == [1_000, 2_000, 3_000, 4_000, 5_000]
+        assert node.api.query("System", "Account", ALICE.account_id).nonce == 5
+        assert all(receipt.error is None for receipt in receipts)
+
+
+async def test_a_failing_call_is_in_a_block_with_its_error(tmp_path: Path) -> None:
+    async with running(config(tmp_path)) as node:
+        receipt = await node.api.submit(RuntimeCall("DatDot", "start_plan", {"plan": 1}), ALICE)
+        assert receipt.error is not None
+        unknown = RuntimeCall("DatDot", "register_for_work", {"form": None, "components": None, "roles": ()})
+        with pytest.raises((SubmitFailed, Exception)) as failure:
+            await node.api.submit(unknown, ALICE)
+        assert not isinstance(failure.value, ModuleError)
+        poor = keypair_from_uri("//Nobody")
+        with pytest.raises(SubmitFailed, match="does not exist"):
+            await node.api.submit(transfer(1_000), poor)
+
+
+async def test_a_restarted_node_goes_on_where_it_was(tmp_path: Path) -> None:
+    async with running(config(tmp_path)) as node:
+        receipt = await node.api.submit(transfer(7_000), ALICE)
+        before = node.api.query("System", "Account", BOB.account_id).data.free
+    async with running(config(tmp_path)) as node:
+        assert node.chain.store.hash_at(receipt.block_number) == receipt.block_hash
+        assert node.api.query("System", "Account", BOB.account_id).data.free == before
+        assert (await node.api.submit(transfer(1_000), ALICE)).block_number == receipt.block_number + 1
+
+
+async def test_a_second_node_catches_up_and_passes_transactions_on(tmp_path: Path) -> None:
+    async with running(config(tmp_path / "a")) as author:
+        first = await author.api.submit(transfer(7_000), ALICE)
+        follower = NodeConfig(SPEC, tmp_path / "b", bootnodes=tuple(author.network.host.addresses))
+        async with running(follower) as node:
+            async with aclosing(node.api.blocks()) as blocks:
+                async for block in blocks:
+                    if block.number >= first.block_number:
+                        break
+            assert node.chain.best.hash == author.chain.best.hash
+            receipt = await node.api.submit(transfer(1_000), BOB)
+            assert receipt.error is None
+            assert author.chain.store.hash_at(receipt.block_number) == receipt.block_hash
+
+
+async def test_a_directory_has_one_node_at_a_time(tmp_path: Path) -> None:
+    async with running(config(tmp_path)):
+        assert "locked" in await refusal(config(tmp_path)) or "in use" in await refusal(config(tmp_path))
+
+
+async def test_a_directory_of_another_chain_is_refused(tmp_path: Path) -> None:
+    async with running(config(tmp_path)):
+        pass
+    other = development_spec(2, 0, block_time_seconds=1.0, name="DatDot Test")
+    assert "another chain" in await refusal(replace(config(tmp_path), spec=other))
+
+
+async def test_ports_in_use_are_refused_with_the_option_that_chooses_another(tmp_path: Path) -> None:
+    async with running(config(tmp_path / "a")) as node:
+        assert "--rpc-port" in await refusal(replace(config(tmp_path / "b"), rpc_port=node.rpc_port))
+        p2p_port = int(node.network.host.addresses[0].split("/")[4])
+        assert "--port" in await refusal(replace(config(tmp_path / "c"), p2p_port=p2p_port))
+
+
+@pytest.mark.parametrize("bootnode", ["nonsense", "/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/1/p2p/12D3nonsense"])
+async def test_a_bootnode_that_names_no_peer_is_refused(tmp_path: Path, bootnode: str) -> None:
+    assert "--bootnode" in await refusal(replace(config(tmp_path), bootnodes=(bootnode,)))
+
+
+async def test_a_validator_key_that_cannot_seal_is_refused(tmp_path: Path) -> None:
+    ed25519 = keypair_from_uri("//Alice", "ed25519")
+    assert "sr25519" in await refusal(replace(config(tmp_path), validator=ed25519))
