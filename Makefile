@@ -5,14 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup dev test test-python lint localnet bench lock clean
+.PHONY: setup dev test lint localnet bench lock clean
 
 # The stamp is newer than everything that decides what is installed.
 $(VENV)/.installed: requirements.lock pyproject.toml scripts/system-packages
 	@PYTHON=$(PYTHON) scripts/system-packages
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@echo "setup: installing Python packages into $(VENV), one or two minutes the first time"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 setup: $(VENV)/.installed
@@ -28,8 +29,9 @@ lint: setup
 	$(BIN)/mypy
 
 # The real JavaScript and Python clients that the interop suites drive.
-tests/interop/.installed: tests/interop/package-lock.json tests/interop/install | setup
-	$(BIN)/python tests/interop/install
+tests/interop/.installed: tests/interop/package-lock.json tests/interop/python-clients.txt tests/interop/install | setup
+	@echo "setup: installing the JavaScript and Python clients that the interop tests drive"
+	@$(BIN)/python tests/interop/install
 	@touch $@
 
 test: setup lint tests/interop/.installed
@@ -42,7 +44,7 @@ bench: setup
 lock: setup
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra dev \
-		--generate-hashes --allow-unsafe --strip-extras -o requirements.lock pyproject.toml
+		--generate-hashes --strip-extras -o requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
