@@ -1,24 +1,26 @@
 """How long a full block takes: a block of transfers among many accounts, split into execution, root and commit.
 
-    python -m benchmarks.chain [--accounts 10000] [--transfers 1000] [--blocks 3]
+    python -m benchmarks.chain [--accounts 10000 100000] [--transfers 1000] [--blocks 3]
 
-Prints one JSON object a line, times in milliseconds. Signatures are verified once when a transaction enters the pool;
+Signatures are verified once when a transaction enters the pool;
 an imported block whose transactions the pool has not seen verifies them all, which `import_unseen` shows.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import trio
 
+from benchmarks.figures import Figure, progress, show
 from node.chain.author import Author, AuthoringMode
 from node.chain.chain import Chain
 from node.chain.transactions import Transactions
@@ -98,18 +100,25 @@ class BenchmarkNode:
     def __init__(self, path: Path, spec: ChainSpec, clock: ManualClock, key: Keypair, stopwatch: Stopwatch) -> None:
         self.runtime = runtime_for(spec)
         self.store = ChainStore.open(path, writer=TimedWriter(stopwatch))
-        begin = time.perf_counter()
         self.store.put_genesis(transition.build_genesis(self.runtime, spec))
-        self.genesis_seconds = time.perf_counter() - begin
         self.chain = Chain(self.store, self.runtime, clock)
         self.transactions = Transactions(self.store, self.runtime, TransactionPool())
         self.chain.follower = self.transactions
         self.author = Author(self.chain, self.transactions, [key], mode=AuthoringMode.MANUAL)
 
 
-def report(what: str, **figures: object) -> None:
-    """One line of output."""
-    print(json.dumps({"event": what, **figures}), flush=True)
+@dataclass(frozen=True)
+class BlockTimes:
+    """Where the time of one block went, milliseconds."""
+
+    whole: float
+    root: float
+    commit: float
+
+    @property
+    def execution(self) -> float:
+        """What is neither root nor commit."""
+        return self.whole - self.root - self.commit
 
 
 def make_spec(key: Keypair, senders: list[Keypair], accounts: list[bytes]) -> ChainSpec:
@@ -142,8 +151,9 @@ def make_transfers(node: BenchmarkNode, senders: list[Keypair], dests: list[byte
     return made
 
 
-async def main(accounts: int, transfers: int, blocks: int) -> None:
+async def measure(accounts: int, transfers: int, blocks: int) -> list[Figure]:
     """Author blocks on one node and import them on another."""
+    progress(f"blocks of {transfers:,} transfers among {accounts:,} accounts")
     chance = random.Random(1)
     key = keypair_from_uri("//Alice")
     senders = [keypair_from_uri(f"//Sender{index}") for index in range(SENDERS)]
@@ -151,10 +161,12 @@ async def main(accounts: int, transfers: int, blocks: int) -> None:
     spec = make_spec(key, senders, holders)
     clock, stopwatch = ManualClock(), Stopwatch()
     vars(transition)["update"] = stopwatch.wrap("root", update)
+    submitted: list[float] = []
+    authored: list[BlockTimes] = []
+    imported: list[BlockTimes] = []
     with tempfile.TemporaryDirectory() as directory:
         first = BenchmarkNode(Path(directory) / "first", spec, clock, key, stopwatch)
         second = BenchmarkNode(Path(directory) / "second", spec, clock, key, stopwatch)
-        report("genesis", accounts=accounts, seconds=round(first.genesis_seconds, 2))
         nonce = 0
         for _ in range(blocks):
             extrinsics = make_transfers(first, senders, chance.choices(holders, k=transfers), nonce)
@@ -162,41 +174,55 @@ async def main(accounts: int, transfers: int, blocks: int) -> None:
             begin = time.perf_counter()
             for extrinsic in extrinsics:
                 first.transactions.submit(extrinsic)
-            submit_seconds = time.perf_counter() - begin
-            report("submitted", transactions=transfers, per_second=round(transfers / submit_seconds))
+            submitted.append(transfers / (time.perf_counter() - begin))
             clock.time_ms += SLOT_MS
+            stopwatch.seconds.clear()
             begin = time.perf_counter()
             header = await first.author.author_block()
+            authored.append(times_of(begin, stopwatch))
             assert header is not None
-            total_ms = 1_000 * (time.perf_counter() - begin)
             block = Block(header, first.store.body(header.hash) or ())
-            describe("authored", block, total_ms, stopwatch)
+            assert len(block.extrinsics) == transfers + 1
             begin = time.perf_counter()
             result = await second.chain.import_block(block, "benchmark")
+            imported.append(times_of(begin, stopwatch))
             assert result.is_imported, result.reason
-            describe("import_unseen", block, 1_000 * (time.perf_counter() - begin), stopwatch)
         first.store.close()
         second.store.close()
+    what = f"{transfers:,} transfers, {accounts:,} accounts"
+    return [
+        Figure(f"chain: submitted to the pool, {what}", statistics.median(submitted), "/s"),
+        *block_figures(f"author, {what}", authored),
+        *block_figures(f"import unseen, {what}", imported),
+    ]
 
 
-def describe(what: str, block: Block, total_ms: float, stopwatch: Stopwatch) -> None:
-    """Split the time of a block."""
-    root_ms, commit_ms = stopwatch.take_ms("root"), stopwatch.take_ms("commit")
-    report(
-        what,
-        extrinsics=len(block.extrinsics),
-        total_ms=round(total_ms, 1),
-        root_ms=root_ms,
-        commit_ms=commit_ms,
-        execution_ms=round(total_ms - root_ms - commit_ms, 1),
-        transactions_per_second=round(1_000 * len(block.extrinsics) / total_ms),
-    )
+def times_of(begin: float, stopwatch: Stopwatch) -> BlockTimes:
+    """Split the time since `begin`."""
+    whole_ms = 1_000 * (time.perf_counter() - begin)
+    return BlockTimes(whole_ms, stopwatch.take_ms("root"), stopwatch.take_ms("commit"))
+
+
+def block_figures(what: str, blocks: list[BlockTimes]) -> list[Figure]:
+    """The medians of several blocks."""
+    return [
+        Figure(f"chain: {what}", statistics.median(one.whole for one in blocks), "ms"),
+        *(
+            Figure(f"  of this {part}", statistics.median(getattr(one, part) for one in blocks), "ms")
+            for part in ("execution", "root", "commit")
+        ),
+    ]
+
+
+def figures(accounts: tuple[int, ...] = (10_000, 100_000), transfers: int = 1_000, blocks: int = 3) -> list[Figure]:
+    """Run the benchmark for several sizes of the state."""
+    return [figure for count in accounts for figure in trio.run(measure, count, transfers, blocks)]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--accounts", type=int, default=10_000)
+    parser.add_argument("--accounts", type=int, nargs="+", default=(10_000, 100_000))
     parser.add_argument("--transfers", type=int, default=1_000)
     parser.add_argument("--blocks", type=int, default=3)
     options = parser.parse_args()
-    trio.run(main, options.accounts, options.transfers, options.blocks)
+    show(figures(tuple(options.accounts), options.transfers, options.blocks))

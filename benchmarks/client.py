@@ -70,9 +70,7 @@ class WebSocketClient:
 
     @classmethod
     @asynccontextmanager
-    async def open(
-        cls, url: str, notified: Callable[[Any], None] = lambda _: None
-    ) -> AsyncIterator[WebSocketClient]:
+    async def open(cls, url: str, notified: Callable[[Any], None] = lambda _: None) -> AsyncIterator[WebSocketClient]:
         """A connection to the port of a node while the block of code runs."""
         async with trio.open_nursery() as nursery:
             client = cls(await _connect(url), notified)

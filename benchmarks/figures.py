@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value. `goal` is the most that is wanted, or the least where `more_is_better`; None where there is none."""
+    """A measured value. `goal` is the most that is wanted, the least where `more_is_better`, None if there is none."""
 
     name: str
     value: float

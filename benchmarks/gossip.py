@@ -1,6 +1,6 @@
 """How many messages a second pass over one link, in frames of their own and in batches, and through the whole gossip.
 
-Run as `python benchmarks/gossip.py [messages]`. Both hosts live in this process, so one core does the work of two.
+Run as `python -m benchmarks.gossip [messages]`. Both hosts live in this process, so one core does the work of two.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 
 import trio
 
+from benchmarks.figures import Figure, progress, show
 from node.net.frames import FrameStream
 from node.net.gossip import Outbox
 from node.net.host import Host
@@ -70,14 +71,16 @@ async def batched_per_second(messages: int) -> float:
         return messages / (time.perf_counter() - start)
 
 
-def main() -> None:
-    """Print one line per way of sending."""
-    messages = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+def figures(messages: int = 20_000) -> list[Figure]:
+    """One figure per way of sending."""
+    progress("gossip")
+    found = []
     for frames_per_write in (1, 20, 200):
         rate = trio.run(frames_per_second, frames_per_write, messages)
-        print(f"{frames_per_write:4d} frames of {MESSAGE_BYTES} B per write: {rate:10,.0f} messages/s")
-    print(f"all queued at once, CBOR batches:  {trio.run(batched_per_second, messages):10,.0f} messages/s")
+        found.append(Figure(f"gossip: {frames_per_write} frames of {MESSAGE_BYTES} B a write", rate, "/s"))
+    found.append(Figure("gossip: all queued at once, CBOR batches", trio.run(batched_per_second, messages), "/s"))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    show(figures(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))

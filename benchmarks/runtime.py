@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import nacl.signing
 
+from benchmarks.figures import Figure, progress, show
 from pallets.chain import runtime_for
 from pallets.chain_file import Authority, new_genesis
 from pallets.randomness import ONION_ENGINE, OnionReveal, RandomnessConfig, onion_layer, onion_tip
@@ -110,17 +111,11 @@ def median_ms(operation: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def main(arguments: list[str]) -> None:
-    """Measure and print."""
-    numbers = [int(argument) for argument in arguments if argument.isdecimal()]
-    block = TransferBlock(numbers[0] if numbers else 1_000)
-    count = len(block.transfers)
+def figures(transfers: int = 1_000) -> list[Figure]:
+    """Milliseconds per block and microseconds per transfer."""
+    progress("state transition")
+    block = TransferBlock(transfers)
     block.execute()  # verifies the signatures, which the cache remembers
-    if "--profile" in arguments:
-        profile = cProfile.Profile()
-        profile.runcall(block.execute)
-        pstats.Stats(profile).sort_stats("tottime").print_stats(35)
-        return
     decode = block.runtime.extrinsic_codec.decode
     execution = block.apply()
     info = codec_for(AccountInfo)
@@ -130,10 +125,32 @@ def main(arguments: list[str]) -> None:
         ("initialize and apply", median_ms(block.apply)),
         ("encode the changes", median_ms(execution.overlay.changes)),
         ("whole block with both roots", median_ms(block.execute)),
-        (f"{count} x AccountInfo decode", median_ms(lambda: [info.decode(encoded) for _ in range(count)])),
+        ("an AccountInfo decoded for each", median_ms(lambda: [info.decode(encoded) for _ in range(transfers)])),
     )
+    found = []
     for name, spent in rows:
-        print(f"{name:<30} {spent:8.1f} ms {spent * 1_000 / count:8.1f} us/transfer")
+        found.append(Figure(f"runtime: {transfers:,} transfers, {name}", spent, "ms"))
+        found.append(Figure("  per transfer", spent * 1_000 / transfers, "us"))
+    return found
+
+
+def profile_block(transfers: int) -> None:
+    """Print where the time of a block goes."""
+    block = TransferBlock(transfers)
+    block.execute()
+    profile = cProfile.Profile()
+    profile.runcall(block.execute)
+    pstats.Stats(profile).sort_stats("tottime").print_stats(35)
+
+
+def main(arguments: list[str]) -> None:
+    """Measure and print."""
+    numbers = [int(argument) for argument in arguments if argument.isdecimal()]
+    transfers = numbers[0] if numbers else 1_000
+    if "--profile" in arguments:
+        profile_block(transfers)
+    else:
+        show(figures(transfers))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How many signed transfers a second one validator includes, submitted one by one over JSON-RPC to `datdot dev`.
 
-    python -m benchmarks.transfers [--transfers 20000] [--profile-seconds 0]
+    python -m benchmarks.transfers [--transfers 20000]
 
 The transfers are signed before (sr25519, sequential nonces, senders taking turns). Three runs of one market with 1 s
 blocks: as fast as the node takes them over one WebSocket connection; at the goal's rate, for the latency; and over one
@@ -42,6 +42,8 @@ UNINCLUDED: Final = 3_000
 """Transfers that may wait in the pool: well below its limit, so that none is refused."""
 HEALTH_SECONDS: Final = 0.05
 DRAIN_SECONDS: Final = 60
+SETTLE_SECONDS: Final = 1
+"""After signing, which keeps this process from reading answers."""
 EVENTS_KEY: Final = "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7"
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -83,7 +85,6 @@ class Market:
     runtime: Runtime
     genesis_hash: bytes
     senders: list[Keypair]
-    heads: dict[int, float] = field(default_factory=dict)
     run: Run = field(default_factory=Run)
     nonce: int = 0
 
@@ -92,9 +93,7 @@ class Market:
         rounds = math.ceil(count / len(self.senders))
         dest = keypair_from_uri("//Bob").account_id
         made = [
-            self._sign(sender, dest, AMOUNT, self.nonce + round_)
-            for round_ in range(rounds)
-            for sender in self.senders
+            self._sign(sender, dest, AMOUNT, self.nonce + round_) for round_ in range(rounds) for sender in self.senders
         ]
         self.nonce += rounds
         return made
@@ -141,12 +140,12 @@ async def submit_all(market: Market, extrinsics: list[bytes], send: Send, per_se
     for number, extrinsic in enumerate(extrinsics):
         if per_second is not None:
             await trio.sleep_until(begin + number / per_second)
-        while run.waiting >= UNINCLUDED:
+        while run.waiting >= UNINCLUDED:  # noqa: ASYNC110 - a look every 10 ms
             await trio.sleep(0.01)
         run.sent_at[blake2_256(extrinsic).hex()] = trio.current_time()
         await send(extrinsic)
     with trio.move_on_after(DRAIN_SECONDS):
-        while run.waiting:
+        while run.waiting:  # noqa: ASYNC110 - a look every 100 ms
             await trio.sleep(0.1)
     return run
 
@@ -189,15 +188,18 @@ async def ask_health(url: str, waits: list[float]) -> None:
 async def measure(transfers: int) -> list[Figure]:
     """All runs on a fresh market."""
     async with dev_process() as dev, trio.open_nursery() as nursery:
-        _, ready = await dev.wait_for("ready")
-        url = ready["rpc"]
+        await dev.wait_for("ready")
+        url = dev.url
         http = await HttpClient.open(url)
         runtime = runtime_for(ChainSpec.parse((dev.directory / "chain.json").read_bytes()))
         genesis_hash = bytes.fromhex((await http.call("chain_getBlockHash", 0))[2:])
         senders = [keypair_from_uri(f"//Alice//load//{number}") for number in range(SENDERS)]
         market = Market(url, runtime, genesis_hash, senders)
         found, heads = trio.open_memory_channel[tuple[int, float]](1_000)
-        hear = lambda head: found.send_nowait((int(head["number"], 16), trio.current_time()))  # noqa: E731
+
+        def hear(head: Any) -> None:
+            found.send_nowait((int(head["number"], 16), trio.current_time()))
+
         async with WebSocketClient.open(url, hear) as watching, WebSocketClient.open(url) as loading:
             await watching.call("chain_subscribeNewHeads")
             nursery.start_soon(market.follow, http, heads)
@@ -214,6 +216,7 @@ async def measure(transfers: int) -> list[Figure]:
                 progress(f"signing {count} transfers")
                 extrinsics = market.signed(count)
                 progress(f"transfers: {name}")
+                await trio.sleep(SETTLE_SECONDS)
                 waits.clear()
                 run = await submit_all(market, extrinsics, send, rate)
                 goal = GOAL_PER_SECOND if send is websocket and rate is None else None

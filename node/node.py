@@ -26,6 +26,7 @@ from node.chain.transactions import Transactions
 from node.client.local import LocalChain
 from node.config import NodeConfig, StartRefused
 from node.exceptions import first_of
+from node.garbage import settle_garbage_collection
 from node.keys.keypair import Keypair
 from node.metrics import metrics_page
 from node.rpc.backend import Backend, NodeIdentity
@@ -79,6 +80,7 @@ class Node:
 async def run_node(config: NodeConfig) -> None:
     """Runs a node until it is cancelled; raises StartRefused."""
     async with open_node(config) as node:
+        settle_garbage_collection()
         addresses = ", ".join(node.network.host.addresses)
         log.info("node started", chain=config.spec.name, rpc=node.rpc_url, p2p=addresses, best=node.chain.best.number)
         await trio.sleep_forever()

@@ -33,6 +33,8 @@ PLACES_PER_BLOCK = 512
 """Places of one agenda; the constant MaxScheduledPerBlock may be lower, never higher."""
 PLACEMENT_BLOCKS = 64
 """How many blocks after the wanted one are looked at for a free place."""
+BLOCK_NUMBER_END = 2**32
+"""One more than the last block that there can be."""
 
 BlockNumber = U32
 TaskAddress = tuple[U32, U32]
@@ -176,7 +178,7 @@ class Scheduler(Pallet):
         """Schedule a call as root in block `at`, or in the next block with a free place; return where it stands.
 
         `period` is (blocks between runs, runs in all). Raises ModuleError when the block is not in the future or the
-        name is taken, ExhaustedError when no block near `at` has a free place.
+        name is taken, ExhaustedError when no block near `at` has a free place or `at` is beyond the last block.
         """
         ensure(at > self.system.block_number(), SchedulerError.TARGET_BLOCK_NUMBER_IN_PAST)
         ensure(name is None or not self.lookup.contains(name), SchedulerError.FAILED_TO_SCHEDULE)
@@ -315,7 +317,7 @@ class Scheduler(Pallet):
             self.deposit_event(PeriodicFailed(address, task.maybe_id))
 
     def _place(self, at: int, task: Task) -> TaskAddress:
-        for when in range(at, at + PLACEMENT_BLOCKS):
+        for when in range(at, min(at + PLACEMENT_BLOCKS, BLOCK_NUMBER_END)):
             tasks = self.agenda.get(when)
             if len(tasks) < self.config.max_scheduled_per_block:
                 place = len(tasks)

@@ -11,7 +11,7 @@ import enum
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 from runtime import limits
@@ -181,6 +181,7 @@ def signing_payload(call_bytes: bytes, extra_bytes: bytes, additional_bytes: byt
     return blake2_256(payload) if len(payload) > limits.SIGNED_PAYLOAD_BYTES else payload
 
 
+@lru_cache(limits.ADDITIONAL_CACHE_ENTRIES)
 def additional_bytes(version: RuntimeVersion, genesis_hash: bytes, era_block_hash: bytes) -> bytes:
     """Return what is signed besides call and extra."""
     return ADDITIONAL_CODEC.encode(

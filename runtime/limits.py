@@ -26,6 +26,9 @@ SIGNED_PAYLOAD_BYTES = 256
 SIGNATURE_CACHE_ENTRIES = 16_384
 """Verified (account, signature, message) triples that are not verified again."""
 
+ADDITIONAL_CACHE_ENTRIES = 256
+"""Encoded "additional signed" parts remembered, one per era block that transactions name."""
+
 STORAGE_KEY_CACHE_ENTRIES = 16_384
 """Hashed storage keys remembered per storage item."""
 

@@ -106,6 +106,19 @@ class Core(CoreState):
         """True when the signing key is here."""
         return self._key_pair is not None
 
+    def unlock(self, key_pair: KeyPair, manifest: Manifest | None = None) -> None:
+        """Make a copy writable with the signing key; `manifest` is needed while the copy has not learned its own.
+
+        Raises `InvalidSignature` when the key is not a signer. The key is not stored.
+        """
+        self._check_open()
+        identity = Identity(self.key, self.manifest or manifest)
+        _check_signer(identity, key_pair)
+        if self.manifest is None and manifest is not None:
+            self._store.set_manifest(manifest)
+            self._verifier = None
+        self._key_pair = key_pair
+
     def append(self, blocks: bytes | Sequence[bytes]) -> int:
         """Add one block, or several as one atomic change; returns the new length.
 

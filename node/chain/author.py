@@ -28,6 +28,9 @@ from runtime.version import CODE_KEY
 BUILD_SHARE: Final = (2, 3)
 """The share of a slot that filling a block may take."""
 
+TRANSACTIONS_AT_A_STRETCH: Final = 50
+"""Transactions applied before everybody else in the node gets a turn, lest clients wait for the whole block."""
+
 MAX_TOO_LARGE: Final = 8
 """Transactions that do not fit before the block counts as full."""
 
@@ -153,7 +156,7 @@ class Author:
     ) -> ExecutedBlock | None:
         refused: list[bytes] = []
 
-        def build(parent: Header, view: StateView) -> ExecutedBlock | None:
+        async def build(parent: Header, view: StateView) -> ExecutedBlock | None:
             if not self._may_author() or not self._has_right_runtime(view):
                 return None
             authorities = self._chain.authorities(view)
@@ -161,13 +164,13 @@ class Author:
             if slot is None:
                 return None
             key = self._keys[aura.author_of_slot(slot, authorities)]
-            return self._build(parent, view, slot, key, deadline_ms, refused)
+            return await self._build(parent, view, slot, key, deadline_ms, refused)
 
         made = await self._chain.extend(build)
         self._transactions.remove_invalid(refused)
         return made
 
-    def _build(
+    async def _build(
         self, parent: Header, view: StateView, slot: int, key: AuthorKey, deadline_ms: int, refused: list[bytes]
     ) -> ExecutedBlock:
         runtime = self._chain.runtime
@@ -177,22 +180,27 @@ class Author:
             reveal = randomness.prepare(key.account_id, slot, lambda epoch: self._onion(key, epoch))
         digest = (aura.slot_item(slot), PreRuntime(ONION_ENGINE, reveal))
         execution = BlockExecution(runtime, parent, view, digest, self._chain.store.get_node)
-        execution.initialize()
-        execution.apply(runtime.extrinsic_codec.encode_bare(RuntimeCall("Timestamp", "set", {"now": timestamp_ms})))
-        self._fill(execution, deadline_ms, refused)
-        executed = execution.finalize()
+        with self._chain.store.reading():
+            execution.initialize()
+            execution.apply(runtime.extrinsic_codec.encode_bare(RuntimeCall("Timestamp", "set", {"now": timestamp_ms})))
+        await self._fill(execution, deadline_ms, refused)
+        with self._chain.store.reading():
+            executed = execution.finalize()
         header = executed.header
         seal = aura.seal_item(key.sign(aura.seal_message(header)))
         return replace(executed, header=replace(header, digest=(*header.digest, seal)))
 
-    def _fill(self, execution: BlockExecution, deadline_ms: int, refused: list[bytes]) -> None:
+    async def _fill(self, execution: BlockExecution, deadline_ms: int, refused: list[bytes]) -> None:
         too_large = 0
         ready = self._transactions.pool.ready()
-        for transaction in ready:
+        for number, transaction in enumerate(ready, 1):
+            if number % TRANSACTIONS_AT_A_STRETCH == 0:
+                await trio.lowlevel.checkpoint()
             if self._chain.clock.now_ms() >= deadline_ms:
                 return
             try:
-                execution.apply(transaction.extrinsic)
+                with self._chain.store.reading():
+                    execution.apply(transaction.extrinsic)
             except InvalidTransaction as error:
                 ready.skip_dependents()
                 if error.kind is Validity.EXHAUSTS_RESOURCES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, cast
 
@@ -59,7 +59,7 @@ class TooManySubscribers(Exception):
 
 
 class Chain:
-    """See the module. One import runs at a time; execution is synchronous, only the store's write is awaited."""
+    """See the module. One import runs at a time; its execution is synchronous, only the store's write is awaited."""
 
     def __init__(
         self,
@@ -140,12 +140,13 @@ class Chain:
                 return ImportResult(ImportStatus.INVALID, str(error))
             return await self._commit(executed)
 
-    async def extend(self, build: Callable[[Header, StateView], ExecutedBlock | None]) -> ExecutedBlock | None:
+    async def extend(
+        self, build: Callable[[Header, StateView], Awaitable[ExecutedBlock | None]]
+    ) -> ExecutedBlock | None:
         """Put a block of our own on the best one: `build` makes and seals it, nothing else is imported meanwhile."""
         async with self._one_at_a_time:
             parent = self.best
-            with self.store.reading():
-                executed = build(parent, self.store.state(parent.hash))
+            executed = await build(parent, self.store.state(parent.hash))
             if executed is not None:
                 await self._commit(executed)
             return executed

@@ -39,7 +39,11 @@ def _judge(transactions: Transactions, extrinsic: bytes) -> Verdict:
 
 
 def pass_on_transactions(transactions: Transactions, network: Network) -> None:
-    """From now on, send every transaction that becomes ready to all peers; the network drops what they know."""
+    """From now on, send every transaction that becomes ready to all peers; the network drops what they know.
+
+    A peer whose session begins later is sent those that still wait: a service that signs something before the first
+    session of its node would otherwise be heard only when the signature has expired.
+    """
 
     def send(transaction: PooledTransaction) -> None:
         peers = [peer.peer_id for peer in network.peers()]
@@ -48,6 +52,7 @@ def pass_on_transactions(transactions: Transactions, network: Network) -> None:
             transactions.broadcast(transaction.hash, peers)
 
     transactions.on_ready(send)
+    network.waiting_extrinsics = lambda: (transaction.extrinsic for transaction in transactions.pool.ready())
 
 
 async def announce_blocks(chain: Chain, network: Network) -> None:

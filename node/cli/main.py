@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import cores, devnets, genesis, keys, single
+from node.cli import calls, cores, devnets, genesis, keys, single
 
 app = typer.Typer(
     name="datdot",
@@ -17,6 +17,8 @@ app = typer.Typer(
 app.command("dev")(devnets.dev)
 app.command("localnet")(devnets.localnet)
 app.command("node")(single.node)
+app.command("tx")(calls.tx)
+app.command("query")(calls.query)
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(keys.app, name="key")
 app.add_typer(cores.app, name="core")

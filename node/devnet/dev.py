@@ -24,6 +24,7 @@ from node.devnet.chain_file import (
 from node.devnet.market import share_all, show_blocks, wait_for_users
 from node.devnet.ports import bind_port, free_or_any
 from node.devnet.progress import JsonReporter, Reporter, TextReporter
+from node.garbage import settle_garbage_collection
 from node.keys.derivation import keypair_from_uri
 from node.keys.keypair import Keypair
 from node.node import Node, open_node
@@ -84,6 +85,7 @@ async def _run(config: DevConfig, directory: Path, reporter: Reporter) -> bool:
         app_url = await _serve_status(config, node, accounts, nursery)
         if config.blocks != "manual" and not await wait_for_users(node.api, accounts):
             raise StartRefused("the providers could not register within two minutes; see the log with --log-level info")
+        settle_garbage_collection()
         reporter.event("ready", rpc=node.rpc_url, app=app_url, accounts=_accounts(providers))
         done = await share_all(node, config.shares, config.timeout_seconds, reporter, stack)
         if not config.shares or config.timeout_seconds is None:

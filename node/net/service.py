@@ -7,9 +7,10 @@ callbacks and protocols, so this package knows nothing of the chain's rules.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Literal
 
 import trio
@@ -84,6 +85,7 @@ class Network:
         self.address_book = AddressBook(genesis_hash)
         self.peer_book = peer_book
         self.highest_announced = 0  # by the mesh; a hint of how far behind we are, nothing more
+        self.waiting_extrinsics: Callable[[], Iterable[bytes]] = tuple  # asked for whenever a session begins
         self._config = config
         self._genesis_hash = genesis_hash
         self._nursery = nursery
@@ -251,6 +253,8 @@ class Network:
         self._gossip.begin(session)
         records = self.address_book.newest(limits.MAX_ADDRESSES_SENT_ON_CONNECT)
         self._gossip.send(ADDRESSES, [record.encode() for record in records], session.peer_id)
+        waiting = islice(self.waiting_extrinsics(), limits.MAX_EXTRINSICS_SENT_ON_CONNECT)
+        self._gossip.send(TRANSACTIONS, list(waiting), session.peer_id)
 
     def _session_refused(self, peer_id: str, reason: str) -> None:
         if peer_id in self._dialling or self._is_permanent(peer_id):

@@ -54,6 +54,7 @@ class ChainStore:
         self._writer = writer
         self._layers = LayerIndex()
         self._ending: frozenset[bytes] = frozenset()
+        self._last_state: BlockState | None = None
         self._heads: _Heads | None = None
         self._genesis_hash = b""
         self._load()
@@ -177,8 +178,11 @@ class ChainStore:
     def state(self, block_hash: bytes) -> BlockState:
         """The state after a block. Raises StateUnavailable, which names the window of blocks whose states are kept."""
         self._require_state(block_hash)
-        layer = self._layers.by_hash.get(block_hash)
-        return BlockState(self._database, self._layers, block_hash, layer, self._require_state)
+        if self._last_state is None or self._last_state.block_hash != block_hash:
+            # A state knows all its ancestors: hundreds of clients that ask for the best one share it.
+            layer = self._layers.by_hash.get(block_hash)
+            self._last_state = BlockState(self._database, self._layers, block_hash, layer, self._require_state)
+        return self._last_state
 
     def has_state(self, block_hash: bytes) -> bool:
         """Whether `state` would answer, and a block on top of this one could be executed."""

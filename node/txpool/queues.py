@@ -150,7 +150,7 @@ class Queues:
 
     def in_order(self) -> ReadyTransactions:
         """The ready transactions, best first, each after those that it requires."""
-        return ReadyTransactions(self._heads, self._requirers)
+        return ReadyTransactions(self.ready, self._heads, self._requirers)
 
     def _make_ready(self, transaction: PooledTransaction) -> list[PooledTransaction]:
         """Move a transaction into the ready queue, and after it those that only waited for it."""
@@ -190,11 +190,18 @@ class Queues:
 
 
 class ReadyTransactions(Iterator[PooledTransaction]):
-    """One pass over the ready transactions; valid until the pool changes."""
+    """One pass over the ready transactions.
+
+    The pool may change meanwhile: what left it is passed over with all that requires it, what came may or may not come.
+    """
 
     def __init__(
-        self, heads: dict[bytes, PooledTransaction], requirers: dict[bytes, dict[bytes, PooledTransaction]]
+        self,
+        ready: dict[bytes, PooledTransaction],
+        heads: dict[bytes, PooledTransaction],
+        requirers: dict[bytes, dict[bytes, PooledTransaction]],
     ) -> None:
+        self._ready = ready
         self._requirers = requirers
         self._heap = [(one.rank(), one) for one in heads.values()]
         heapify(self._heap)
@@ -204,11 +211,12 @@ class ReadyTransactions(Iterator[PooledTransaction]):
     def __next__(self) -> PooledTransaction:
         if self._last is not None:
             self._unlock(self._last)
-        if not self._heap:
-            self._last = None
-            raise StopIteration
-        self._last = heappop(self._heap)[1]
-        return self._last
+        while self._heap:
+            self._last = heappop(self._heap)[1]
+            if self._ready.get(self._last.hash) is self._last:
+                return self._last
+        self._last = None
+        raise StopIteration
 
     def skip_dependents(self) -> None:
         """The last transaction will not be in the block, so nothing that requires it can be."""

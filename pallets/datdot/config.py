@@ -59,7 +59,8 @@ class DatDotConfig:
         256, "Largest capacity that a provider may offer in a role; bounds the lanes that one challenge settles."
     )
     due_per_block: U16 = constant(
-        200, "Tasks of the calendar that one block carries out; the rest moves on to the next block."
+        200, "Tasks of the calendar that one block carries out, each contract that starts or closes counted as one; "
+        "the rest moves on to the next block."
     )
     draws_per_block: U16 = constant(100, "Storage challenges that one block may open.")
     hosting_price: U128 = constant(1_700_000, "Default pay of a hoster per chunk and block, in planck.")

@@ -41,6 +41,7 @@ from pallets.datdot import hosting, proofs, rewards, setup, waiting
 from pallets.datdot.components import NotStored, PositionResult, Stored
 from pallets.datdot.events import (
     AmendmentTimedOut,
+    DatDotError,
     NotStoredCode,
     PlanClosing,
     PlanStarted,
@@ -56,6 +57,7 @@ from pallets.datdot.types import (
     Position,
     Role,
 )
+from runtime.errors import ensure
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,12 @@ def run_block(market: Market) -> BlockWork:
 
 
 def start_plan(market: Market, plan_id: int) -> None:
-    """A plan's `from` has come. Does nothing unless it is scheduled."""
+    """A plan's `from` has come. Does nothing unless it is scheduled; fails with TOO_EARLY before `from`.
+
+    The escrow covers hosting from that block on, so that not even root may begin before it.
+    """
     plan = market.plan(plan_id)
+    ensure(market.now() >= plan.from_, DatDotError.TOO_EARLY)
     if plan.state is PlanState.SCHEDULED:
         market.plan_by_id.put(plan_id, replace(plan, state=PlanState.RUNNING))
         waiting.schedule(market, market.now(), waiting.StartContracts(plan_id, 0))
@@ -181,15 +187,15 @@ def _wake_parked(market: Market) -> None:
 
 
 def _run_calendar(market: Market) -> int:
-    for done in range(market.config.due_per_block):
-        task = waiting.next_due(market, market.now())
-        if task is None:
-            return done
-        _carry_out(market, task)
-    return market.config.due_per_block
+    """Carry out what is due until `DuePerBlock` tasks are done, the contracts of a plan counted one by one."""
+    done = 0
+    while done < market.config.due_per_block and (task := waiting.next_due(market, market.now())) is not None:
+        done += _carry_out(market, task)
+    return done
 
 
-def _carry_out(market: Market, task: waiting.Due) -> None:
+def _carry_out(market: Market, task: waiting.Due) -> int:
+    """Do one task; returns how many it counts for."""
     match task:
         case waiting.EnqueueAmendment(amendment_id):
             setup.enqueue(market, amendment_id)
@@ -200,23 +206,25 @@ def _carry_out(market: Market, task: waiting.Due) -> None:
         case waiting.CloseChallenge(challenge_id):
             proofs.settle(market, challenge_id)
         case waiting.StartContracts(plan_id, first):
-            _start_contracts(market, plan_id, first)
+            return _start_contracts(market, plan_id, first)
         case waiting.CloseContracts(plan_id, first):
-            _close_contracts(market, plan_id, first)
+            return _close_contracts(market, plan_id, first)
+    return 1
 
 
-def _start_contracts(market: Market, plan_id: int, first: int) -> None:
+def _start_contracts(market: Market, plan_id: int, first: int) -> int:
     plan = market.plan(plan_id)
     if plan.state is not PlanState.RUNNING:
-        return
+        return 1
     end = first + market.config.contract_activation_cap
     for contract_id in plan.contracts[first:end]:
         setup.repair(market, contract_id, AmendmentKind.SETUP)
     if end < len(plan.contracts):
         waiting.schedule(market, market.now() + 1, waiting.StartContracts(plan_id, end))
+    return min(end, len(plan.contracts)) - first
 
 
-def _close_contracts(market: Market, plan_id: int, first: int) -> None:
+def _close_contracts(market: Market, plan_id: int, first: int) -> int:
     plan = market.plan(plan_id)
     end = first + market.config.contract_activation_cap
     for contract_id in plan.contracts[first:end]:
@@ -229,3 +237,4 @@ def _close_contracts(market: Market, plan_id: int, first: int) -> None:
         hosting.finish_contract(market, contract_id)
     if end < len(plan.contracts):
         waiting.schedule(market, market.now() + 1, waiting.CloseContracts(plan_id, end))
+    return min(end, len(plan.contracts)) - first

@@ -99,14 +99,17 @@ def answer(market: Market, user_id: int, challenge_id: int, evidence: Sequence[L
     assert challenge.deadline is not None
     ensure(market.now() <= challenge.deadline, DatDotError.EXPIRED)
     ensure(len(evidence) > 0, DatDotError.BAD_PROOF)
-    answered = list(challenge.answered)
+    answered, proven = list(challenge.answered), False
     for item in evidence:
         ensure(item.check < len(challenge.checks), DatDotError.BAD_REFERENCE)
         ensure(not answered[item.check], DatDotError.ALREADY_REPORTED)
         position = _position_of(market, challenge.checks[item.check])
         if position is not None:
             ensure(_holds(position, challenge.checks[item.check], item), DatDotError.BAD_PROOF)
-            answered[item.check] = True
+            proven = True
+        answered[item.check] = True
+    # Leaves of lanes that ended meanwhile need no proof; an answer that brings nothing else must not be free.
+    ensure(proven, DatDotError.EXPIRED)
     challenge = replace(challenge, answered=tuple(answered))
     market.storage_challenge_by_id.put(challenge_id, challenge)
     if all(done for _, done in _watched(market, challenge)):
@@ -132,14 +135,17 @@ def settle(market: Market, challenge_id: int) -> None:
     if challenge.closing is not None:
         _settle_closing(market, challenge_id, challenge.hoster, challenge.closing, bool(missing))
     else:
-        _settle_all(market, challenge_id, challenge, missing)
+        if state is not ChallengeState.VOID:
+            _settle_lanes(market, challenge_id, challenge, missing)
+        _ask_again(market, challenge_id, challenge, missing)
 
 
-def _settle_all(market: Market, challenge_id: int, challenge: StorageChallenge, missing: tuple[Check, ...]) -> None:
+def _settle_lanes(market: Market, challenge_id: int, challenge: StorageChallenge, missing: tuple[Check, ...]) -> None:
     """Settle every lane that was there at the freeze.
 
     A hoster that answered nothing at all has proven nothing: lanes that happened not to be asked forfeit the interval
-    too, but only lanes that were asked count a miss.
+    too, but only lanes that were asked count a miss. (When every lane that was asked has ended, the challenge is void:
+    nothing was proven and nothing missed, so the next one settles the interval.)
     """
     hoster = challenge.hoster
     failed = {(check.contract, check.position) for check in missing}
@@ -153,6 +159,11 @@ def _settle_all(market: Market, challenge_id: int, challenge: StorageChallenge, 
             _forfeit(market, lane)
         else:
             _pay(market, lane)
+
+
+def _ask_again(market: Market, challenge_id: int, challenge: StorageChallenge, missing: tuple[Check, ...]) -> None:
+    """Put a hoster's next challenge into the calendar, which will ask for the missing leaves again."""
+    hoster = challenge.hoster
     state = market.hosting.get(hoster)
     kept = {(lane.contract, lane.position) for lane in state.lanes}
     owed = tuple(check for check in missing if (check.contract, check.position) in kept)

@@ -94,18 +94,32 @@ def enqueue(market: Market, amendment_id: int) -> None:
 
 
 def take_up(market: Market) -> None:
-    """Freeze the draws of the amendments whose turn it is, at most `ContractActivationCap` in a block."""
+    """Freeze the draws of the amendments whose turn it is, at most `ContractActivationCap` in a block.
+
+    One half of the turns is for fresh amendments, the other for parked ones, so that contracts which never find
+    anybody cannot hold up new ones; what one half leaves over goes to the other.
+    """
     budget = market.config.contract_activation_cap
+    half = budget - budget // 2
     freeze = Freeze(market.randomness.freeze(), market.now())
-    for line in waiting.SERVICE_ORDER:
-        while budget and (amendment_id := waiting.pop(market, line)) is not None:
-            budget -= 1
+    budget -= _serve(market, waiting.FRESH_ORDER, half, freeze)
+    budget -= _serve(market, waiting.PARKED_ORDER, budget, freeze)
+    _serve(market, waiting.FRESH_ORDER, budget, freeze)
+
+
+def _serve(market: Market, lines: Sequence[waiting.Line], most: int, freeze: Freeze) -> int:
+    """Freeze at most so many draws of these lines; returns how many turns it took."""
+    taken = 0
+    for line in lines:
+        while taken < most and (amendment_id := waiting.pop(market, line)) is not None:
+            taken += 1
             amendment = market.amendment_by_id.get(amendment_id)
             if amendment is not None and amendment.state in WAITING_STATES:
                 market.amendment_by_id.put(
                     amendment_id, replace(amendment, state=AmendmentState.DRAWING, freeze=freeze)
                 )
                 waiting.push(market, waiting.Line.SETUP_DRAWS, amendment_id)
+    return taken
 
 
 def draw(market: Market) -> int:

@@ -79,8 +79,6 @@ class Line(enum.Enum):
     CHALLENGE_DRAWS = 7
 
 
-SERVICE_ORDER = tuple(Line)[:6]
-"""Repairs of hosted data first, then retries, then new contracts."""
 FRESH_LINE = {
     AmendmentKind.REPLACEMENT: Line.REPLACEMENTS,
     AmendmentKind.RETRY: Line.RETRIES,
@@ -91,6 +89,9 @@ PARKED_LINE = {
     AmendmentKind.RETRY: Line.PARKED_RETRIES,
     AmendmentKind.SETUP: Line.PARKED_SETUPS,
 }
+FRESH_ORDER = tuple(FRESH_LINE[kind] for kind in AmendmentKind)
+PARKED_ORDER = tuple(PARKED_LINE[kind] for kind in AmendmentKind)
+"""Repairs of hosted data first, then retries, then new contracts."""
 
 
 @dataclass(frozen=True)

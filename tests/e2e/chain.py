@@ -1,4 +1,4 @@
-"""A chain as its users see it: JSON-RPC over HTTP, new heads over WebSocket, and state decoded by the runtime's codecs."""
+"""A chain as its users see it: JSON-RPC over HTTP, heads over WebSocket, state decoded by the runtime's codecs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from node.keys.derivation import keypair_from_uri
 from node.runtime_source import node_runtime
 from pallets.aura import AURA_ENGINE
 from pallets.balances import Balances
-from pallets.datdot import DatDot
+from pallets.datdot.pallet import DatDot
 from pallets.system import System
 from runtime.codec import codec_for
 from runtime.construct import Runtime

@@ -40,9 +40,7 @@ def install() -> Path:
 
 def _run(*command: str) -> None:
     try:
-        result = subprocess.run(
-            command, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_SECONDS, check=False
-        )
+        result = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ClientsMissing(f"{' '.join(command)}: {error}") from None
     if result.returncode != 0:

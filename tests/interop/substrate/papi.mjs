@@ -47,7 +47,7 @@ const submit = (transaction, signer, options = {}) =>
           statuses,
           block: event.block.hash,
           index: event.block.index,
-          events: event.events.map(({ type, value }) => ({ name: `${type}.${value.type}`, data: plain(value.value) })),
+          events: event.events.map(({ type, value }) => ({ name: `${type}.${value.type}`, data: plain(value.value) ?? null })),
           error: errorJson(event.dispatchError),
         })
       },
@@ -164,7 +164,7 @@ await step('publish_plan', async () => {
 await step('heads', async () => ({ numbers: await take(client.finalizedBlock$, 3, (block) => block.number) }))
 
 await step('storage_subscription', async () => ({
-  seen: await take(api.query.Timestamp.Now.watchValue('best'), 3, Number),
+  seen: await take(api.query.Timestamp.Now.watchValue({ at: 'best' }), 3, ({ value }) => Number(value)),
 }))
 
 await step('at', async () => {

@@ -179,13 +179,12 @@ def with_plan(substrate: SubstrateInterface, result: Json) -> Json:
 
 
 def at(substrate: SubstrateInterface, number: int) -> Json:
-    """State of an old block, and the best block's author."""
+    """State of an earlier block."""
     block_hash = substrate.get_block_hash(number)
     account = substrate.query("System", "Account", [scenario["recipient"]], block_hash=block_hash).value
     return {
         "number": substrate.query("System", "Number", block_hash=block_hash).value,
         "free": account["data"]["free"],
-        "author": substrate.get_block(include_author=True)["author"],
     }
 
 

@@ -18,6 +18,7 @@ from hypercore.crypto import KeyPair
 from hypercore.io.core import Core
 from hypercore.proof import create_range_proof, encode_block_sizes_proof
 from node.keys.derivation import keypair_from_uri
+from node.keys.keypair import SCHEMES, Scheme
 from node.roles.identity import ProviderIdentity
 from runtime.crypto import ss58_encode
 
@@ -33,7 +34,14 @@ TRANSFERS = (
     {"name": "ed25519_mortal", "scheme": "ed25519", "mortal": True, "tip": 0},
     {"name": "ed25519_immortal", "scheme": "ed25519", "mortal": False, "tip": 11},
 )
-ALICE = {scheme: ss58_encode(keypair_from_uri("//Alice", scheme).account_id) for scheme in ("sr25519", "ed25519")}
+
+
+def address(uri: str, scheme: Scheme = "sr25519") -> str:
+    """The SS58 address of a development key."""
+    return ss58_encode(keypair_from_uri(uri, scheme).account_id)
+
+
+ALICE = {scheme: address("//Alice", scheme) for scheme in SCHEMES}
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ def make_scenario(client: str, url: str, genesis_hash: bytes, user: str) -> dict
     """Everything a script needs; accounts, keys and the feed are the client's own, so that clients do not meet."""
     return {
         "url": url,
-        "recipient": ss58_encode(keypair_from_uri(f"//Recipient//{client}").account_id),
+        "recipient": address(f"//Recipient//{client}"),
         "amount": AMOUNT_PLANCK,
         "transfers": TRANSFERS,
         "stranger": f"//Stranger//{client}",

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from node.chain.author import Author, AuthoringMode, WrongAuthorKey
+from node.chain.author import TRANSACTIONS_AT_A_STRETCH, Author, AuthoringMode, WrongAuthorKey
 from node.chain.clock import TrioClock
 from node.chain.events import BlockImported, ImportStatus
 from node.consensus import aura
@@ -260,6 +260,26 @@ async def test_a_block_is_made_on_the_best_one_even_if_it_changed_while_waiting(
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(node.chain.extend, build)
     assert parents == [header]
+
+
+async def test_others_get_a_turn_while_a_long_block_is_filled_and_may_change_the_pool(node: Node) -> None:
+    first = [node.transfer(ALICE, DAVE, nonce=nonce) for nonce in range(3 * TRANSACTIONS_AT_A_STRETCH)]
+    late = node.transfer(ALICE, DAVE, nonce=len(first))
+    for extrinsic in first:
+        node.transactions.submit(extrinsic)
+    best_when_submitted: list[int] = []
+
+    async def submit_late() -> None:
+        await trio.lowlevel.checkpoint()
+        node.transactions.submit(late)
+        best_when_submitted.append(node.best.number)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(node.author.author_block)
+        nursery.start_soon(submit_late)
+    assert best_when_submitted == [0]
+    assert node.block(node.best.hash).extrinsics[1:] == (*first, late)
+    assert len(node.pool) == 0
 
 
 async def test_an_interrupted_write_stops_the_author_and_loses_nothing(

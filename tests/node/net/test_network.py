@@ -61,6 +61,18 @@ async def test_extrinsics_reach_a_third_node_through_the_second_and_only_once() 
     assert a.extrinsics == []
 
 
+async def test_a_peer_that_comes_later_is_sent_the_extrinsics_that_still_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_EXTRINSICS_SENT_ON_CONNECT", 2)
+    a, b = FakeNode("a"), FakeNode("b")
+    async with a.run() as net_a:
+        net_a.waiting_extrinsics = lambda: iter([b"one", b"two", b"beyond the bound"])
+        async with b.run(a):
+            await until(lambda: len(b.extrinsics) == 2)
+            net_a.broadcast_extrinsics([b"three"])
+            await until(lambda: len(b.extrinsics) == 3)
+    assert b.extrinsics == [b"one", b"two", b"three"]
+
+
 async def test_extrinsics_in_a_full_triangle_are_judged_once_by_each_node() -> None:
     a, b, c = FakeNode("a"), FakeNode("b"), FakeNode("c")
     async with a.run() as net_a, b.run(a), c.run(a, b):

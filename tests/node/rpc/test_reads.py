@@ -9,15 +9,15 @@ import pytest
 from node.rpc import errors
 from node.rpc.limits import MAX_KEYS_PER_PAGE, MAX_STORAGE_KEYS
 from runtime.codec import codec_for
-from runtime.crypto import blake2_256, ss58_encode, twox_128
+from runtime.crypto import blake2_256, ss58_encode, twox128
 from runtime.header import DigestItem
 from runtime.version import CODE_KEY
 from tests.node.chain.conftest import ALICE, BOB, DAVE
-from tests.node.rpc.conftest import WINDOW_BLOCKS, FakePeer, RpcNode
+from tests.node.rpc.conftest import WINDOW_BLOCKS, FakeNetwork, FakePeer, RpcNode
 
 UNKNOWN = "0x" + "11" * 32
-SYSTEM_NUMBER = "0x" + (twox_128(b"System") + twox_128(b"Number")).hex()
-ACCOUNTS = "0x" + (twox_128(b"System") + twox_128(b"Account")).hex()
+SYSTEM_NUMBER = "0x" + (twox128(b"System") + twox128(b"Number")).hex()
+ACCOUNTS = "0x" + (twox128(b"System") + twox128(b"Account")).hex()
 
 
 async def test_blocks_are_found_by_hash_and_by_height(rpc: RpcNode) -> None:
@@ -154,8 +154,6 @@ async def test_health_and_peers_follow_the_network(rpc: RpcNode) -> None:
     assert await rpc.call("system_health") == {"peers": 0, "isSyncing": False, "shouldHavePeers": False}
     assert await rpc.call("system_peers") == []
     assert await rpc.call("system_syncState") == {"startingBlock": 0, "currentBlock": 1, "highestBlock": 1}
-    from tests.node.rpc.conftest import FakeNetwork
-
     rpc.network = FakeNetwork()
     assert await rpc.call("system_health") == {"peers": 1, "isSyncing": True, "shouldHavePeers": False}
     (peer,) = await rpc.call("system_peers")

@@ -84,6 +84,34 @@ def test_skipping_a_transaction_skips_all_that_require_it(large: Harness) -> Non
     assert [one.hash for one in ready] == [other.hash]
 
 
+def test_what_leaves_the_pool_during_a_pass_is_passed_over_with_all_that_requires_it(large: Harness) -> None:
+    first, second, third = (make("a", nonce) for nonce in range(3))
+    lone = make("b", 0)
+    large.submit(first, second, third, lone)
+    ready = large.pool.ready()
+    assert next(ready).hash == first.hash
+    large.pool.remove_invalid([second.hash], 1)
+    assert [one.hash for one in ready] == [lone.hash]
+
+
+def test_what_is_usurped_during_a_pass_does_not_come(large: Harness) -> None:
+    first, old, new = make("a", 0), make("b", 0), make("b", 0, tip=9)
+    large.submit(first, old)
+    ready = large.pool.ready()
+    assert next(ready).hash == first.hash
+    large.submit(new)
+    assert old.hash not in [one.hash for one in ready]
+
+
+def test_what_arrives_during_a_pass_may_follow_what_it_requires(large: Harness) -> None:
+    first, second = make("a", 0), make("a", 1)
+    large.submit(first)
+    ready = large.pool.ready()
+    assert next(ready).hash == first.hash
+    large.submit(second)
+    assert [one.hash for one in ready] == [second.hash]
+
+
 def test_a_pass_over_the_pool_does_not_change_it(large: Harness) -> None:
     large.submit(*[make("a", nonce) for nonce in range(5)], make("b", 0))
     assert large.ready() == large.ready()

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pallets.datdot import DatDot, DatDotConfig
+from pallets.datdot.config import DatDotConfig
+from pallets.datdot.pallet import DatDot
 
 SEED_CONSTANTS = {
     "PerformanceAttestorCount": 5,

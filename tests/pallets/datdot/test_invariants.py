@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from pallets.datdot import DatDot, waiting
+from pallets.datdot import waiting
 from pallets.datdot.events import HostingStarted
+from pallets.datdot.pallet import DatDot
 from pallets.datdot.types import AmendmentState, Bookings, Check, ContractState, LaneRef, PoolEntry, Role
 from pallets.datdot.waiting import Line
 from runtime.errors import InvariantBroken

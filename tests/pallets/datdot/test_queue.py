@@ -79,12 +79,12 @@ def test_somebody_who_offers_anew_during_the_draw_is_left_out() -> None:
 
 def test_repairs_are_served_before_retries_and_these_before_new_setups(world: World) -> None:
     order = [Line.REPLACEMENTS, Line.RETRIES, Line.SETUPS]
-    places = [waiting.SERVICE_ORDER.index(line) for line in order]
-    assert places == sorted(places)
+    assert waiting.FRESH_ORDER == tuple(order)
+    assert waiting.PARKED_ORDER == (Line.PARKED_REPLACEMENTS, Line.PARKED_RETRIES, Line.PARKED_SETUPS)
     with world.runtime.bind(Overlay(world.state)):
         for number, line in enumerate((Line.SETUPS, Line.RETRIES, Line.REPLACEMENTS), start=1):
             waiting.push(world.market, line, number)
-        served = [found for line in waiting.SERVICE_ORDER if (found := waiting.pop(world.market, line))]
+        served = [found for line in waiting.FRESH_ORDER if (found := waiting.pop(world.market, line))]
     assert served == [3, 2, 1]
 
 

@@ -11,7 +11,7 @@ from hypercore.io.core import Core
 from hypercore.proof import create_range_proof, encode_block_sizes_proof
 from pallets.aura import AURA_ENGINE, Aura, AuraConfig
 from pallets.balances import Balances, BalancesConfig
-from pallets.datdot import DatDot, DatDotConfig, queries
+from pallets.datdot import queries
 from pallets.datdot.components import (
     Components,
     DatasetInput,
@@ -25,7 +25,9 @@ from pallets.datdot.components import (
     RoleOffer,
     Stored,
 )
+from pallets.datdot.config import DatDotConfig
 from pallets.datdot.events import DatDotError, NewAmendment, NewStorageChallenge
+from pallets.datdot.pallet import DatDot
 from pallets.datdot.sealing import LaneKey, LaneTree, commitment_message
 from pallets.datdot.types import Amendment, Contract, Plan, PlanFunds, Prices, Role, StorageChallenge
 from pallets.randomness import Randomness, RandomnessConfig

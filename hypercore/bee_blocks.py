@@ -1,0 +1,191 @@
+"""What the blocks of a Hyperbee hold, and a bounded cache of decoded ones.
+
+A bee is a B-tree inside an append-only log. Block 0 is a header. Every later block is one change: a key, its value, and
+those tree nodes that the change made anew. A node is named by (block number, level offset) and names its keys by the
+number of the block that wrote them, so version v of the tree is what is reachable from the first node of block v - 1.
+
+Source: Hyperbee 2 (protobuf messages Header, Node, YoloIndex).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hypercore import protobuf
+from hypercore.errors import DecodeError
+
+KEYS_MINIMUM = 4
+KEYS_MAXIMUM = 2 * KEYS_MINIMUM
+DEPTH_MAXIMUM = 40
+CACHE_BYTES = 32 * 1024 * 1024
+
+_PROTOCOL = b"hyperbee"
+_ENTRY_COST_BYTES = 512
+
+
+class BlockReader(Protocol):
+    """Where the blocks of a bee's log come from: a local copy, or peers."""
+
+    async def get(self, index: int) -> bytes:
+        """Block `index`, decrypted."""
+
+    async def fetch(self, indexes: Sequence[int]) -> None:
+        """Has these blocks come in together; a later `get` of them is then fast. May do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Block 0. `metadata` is present in headers of drives; `content_key` names the blobs core of old drives."""
+
+    metadata: bool = False
+    content_key: bytes | None = None
+    user_data: bytes | None = None
+
+    def encode(self) -> bytes:
+        """The block's bytes."""
+        out = protobuf.bytes_field(1, _PROTOCOL)
+        if not self.metadata:
+            return out
+        inner = b"" if self.content_key is None else protobuf.bytes_field(1, self.content_key)
+        if self.user_data is not None:
+            inner += protobuf.bytes_field(2, self.user_data)
+        return out + protobuf.bytes_field(2, inner)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Header":
+        """The header in `data`; raises `DecodeError` when the log holds no bee."""
+        fields = protobuf.read_bytes_fields(data)
+        if fields.get(1) != _PROTOCOL:
+            raise DecodeError("block 0 is not the header of a Hyperbee")
+        if 2 not in fields:
+            return cls()
+        inner = protobuf.read_bytes_fields(fields[2])
+        return cls(True, inner.get(1), inner.get(2))
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One tree node as stored: block numbers of its keys, and (block number, offset) of its children."""
+
+    keys: tuple[int, ...]
+    children: tuple[tuple[int, int], ...]
+
+    def encode(self) -> bytes:
+        """The node as a message."""
+        flat = [number for child in self.children for number in child]
+        return protobuf.packed_field(1, self.keys) + protobuf.packed_field(2, flat)
+
+    @classmethod
+    def decode(cls, data: bytes, block_number: int) -> "Level":
+        """The node in `data` of block `block_number`; raises `DecodeError` for shapes no B-tree of this kind has."""
+        fields = protobuf.read_bytes_fields(data)
+        keys = protobuf.read_packed(fields.get(1, b""))
+        flat = protobuf.read_packed(fields.get(2, b""))
+        if len(flat) % 2 or len(keys) > KEYS_MAXIMUM or len(flat) not in (0, 2 * len(keys) + 2):
+            raise DecodeError(f"a node in block {block_number} has {len(keys)} keys and {len(flat) / 2:g} children")
+        children = tuple(zip(flat[::2], flat[1::2], strict=True))
+        if flat and not keys:
+            raise DecodeError(f"a node in block {block_number} has children but no key")
+        if any(not 0 < number <= block_number for number in (*keys, *flat[::2])):
+            raise DecodeError(f"a node in block {block_number} refers to a block that did not exist then")
+        return cls(keys, children)
+
+
+class BeeBlock:
+    """One change: `value` None with the key gone from the tree is a deletion."""
+
+    __slots__ = ("_index", "_levels", "key", "number", "value")
+
+    def __init__(self, number: int, key: bytes, value: bytes | None, index: bytes) -> None:
+        self.number = number
+        self.key = key
+        self.value = value
+        self._index = index
+        self._levels: tuple[Level, ...] | None = None
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The tree nodes in this block; raises `DecodeError`."""
+        if self._levels is None:
+            parts = [part for field, part in protobuf.read_fields(self._index) if field == 1]
+            self._levels = tuple([Level.decode(part, self.number) for part in parts if isinstance(part, bytes)])
+        return self._levels
+
+    def level(self, offset: int) -> Level:
+        """The tree node at `offset`."""
+        if offset >= len(self.levels):
+            raise DecodeError(f"block {self.number} has no node {offset}")
+        return self.levels[offset]
+
+    @property
+    def is_deletion(self) -> bool:
+        """True when this change removed its key."""
+        return self.value is None and not any(self.number in level.keys for level in self.levels)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it occupies, about."""
+        return _ENTRY_COST_BYTES + len(self.key) + len(self.value or b"") + len(self._index)
+
+    def encode(self) -> bytes:
+        """The block's bytes."""
+        out = protobuf.bytes_field(1, self._index) + protobuf.bytes_field(2, self.key)
+        return out if self.value is None else out + protobuf.bytes_field(3, self.value)
+
+    @classmethod
+    def decode(cls, number: int, data: bytes) -> "BeeBlock":
+        """Block `number` of a bee; raises `DecodeError`."""
+        fields = protobuf.read_bytes_fields(data)
+        if 1 not in fields or 2 not in fields:
+            raise DecodeError(f"block {number} is not a change of a Hyperbee")
+        return cls(number, fields[2], fields.get(3), fields[1])
+
+
+def encode_index(levels: Iterable[Level]) -> bytes:
+    """The nodes of one block as its index field."""
+    return b"".join([protobuf.bytes_field(1, level.encode()) for level in levels])
+
+
+class BlockCache:
+    """Decoded blocks of one log, at most about CACHE_BYTES of them; the oldest leave first."""
+
+    def __init__(self, reader: BlockReader) -> None:
+        self._reader = reader
+        self._blocks: dict[int, BeeBlock] = {}
+        self._bytes = 0
+
+    async def block(self, number: int) -> BeeBlock:
+        """Block `number`, from here or from the reader."""
+        found = self._blocks.get(number)
+        if found is None:
+            found = BeeBlock.decode(number, await self._reader.get(number))
+            self.keep(found)
+        return found
+
+    async def level(self, place: tuple[int, int]) -> Level:
+        """The tree node at (block number, offset)."""
+        return (await self.block(place[0])).level(place[1])
+
+    async def prepare(self, numbers: Iterable[int]) -> None:
+        """Has the reader fetch those of the blocks that are not cached, all together."""
+        missing = [number for number in numbers if number not in self._blocks]
+        if missing:
+            await self._reader.fetch(missing)
+
+    def keep(self, block: BeeBlock) -> None:
+        """Caches a block."""
+        self._forget(block.number)
+        self._blocks[block.number] = block
+        self._bytes += block.size
+        while self._bytes > CACHE_BYTES:
+            self._forget(next(iter(self._blocks)))
+
+    def truncate(self, length: int) -> None:
+        """Forgets blocks from `length` on: the author went back."""
+        for number in [number for number in self._blocks if number >= length]:
+            self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        block = self._blocks.pop(number, None)
+        if block is not None:
+            self._bytes -= block.size

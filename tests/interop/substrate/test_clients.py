@@ -1,0 +1,214 @@
+"""Unmodified Substrate clients against `datdot dev`: one scenario, the same expectations for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.interop.substrate.conftest import USERS, DevNode
+from tests.interop.substrate.scenario import (
+    ALICE,
+    AMOUNT_PLANCK,
+    DEPOSIT_PLANCK,
+    FEED_BLOCKS,
+    PLAN_FROM,
+    PLAN_UNTIL,
+    TRANSFERS,
+    Report,
+    address,
+)
+
+pytestmark = pytest.mark.interop
+
+EXPECTED_STATUSES = {
+    "polkadot": ["Ready", "InBlock", "Finalized"],
+    "papi": ["signed", "txBestBlocksState", "finalized"],
+}
+
+
+def events_named(result: Mapping[str, Any], name: str) -> list[dict[str, str]]:
+    """The data of a result's events of one name, numbers as text: clients differ in how they show them."""
+    found = [event["data"] for event in result["events"] if event["name"] == name]
+    return [{key: str(value) for key, value in (data or {}).items()} for data in found]
+
+
+def the_event(result: Mapping[str, Any], name: str) -> dict[str, str]:
+    found = events_named(result, name)
+    assert len(found) == 1, (name, result["events"])
+    return found[0]
+
+
+def assert_succeeded(result: Mapping[str, Any]) -> None:
+    assert result["error"] is None
+    assert "Normal" in the_event(result, "System.ExtrinsicSuccess")["dispatch_info"]
+    assert not events_named(result, "System.ExtrinsicFailed")
+
+
+def assert_failed(result: Mapping[str, Any], pallet: str, name: str) -> None:
+    assert [part.lower() for part in result["error"][:2]] == [pallet.lower(), name.lower()]
+    assert len(events_named(result, "System.ExtrinsicFailed")) == 1
+    assert not events_named(result, "System.ExtrinsicSuccess")
+    assert int(the_event(result, "TransactionPayment.TransactionFeePaid")["actual_fee"]) > 0
+
+
+def test_the_client_connects_and_reads_what_the_chain_is(report: Report) -> None:
+    connected = report["connect"]
+    assert connected["chain"] == "DatDot Development"
+    assert (connected["spec"], connected["token"], connected["decimals"]) == ("datdot", "DAT", 9)
+
+
+def test_constants_come_from_the_metadata(report: Report) -> None:
+    constants = {name: int(value) for name, value in report["constants"].items()}
+    assert constants == {"ss58_prefix": 42, "existential_deposit": 500, "challenge_delay": 5}
+
+
+def test_storage_values_are_decoded(report: Report) -> None:
+    storage = report["storage"]
+    assert 2**59 < int(storage["free"]) < 2**61
+    assert storage["number"] > 0
+    assert storage["now_ms"] > 1_600_000_000_000
+
+
+def test_the_plan_of_an_unknown_id_is_null(report: Report) -> None:
+    assert report["storage"]["unknown_plan"] is None
+
+
+def test_all_accounts_are_listed_once(report: Report) -> None:
+    addresses = report["accounts"]["addresses"]
+    assert len(addresses) == len(set(addresses))
+    developers = {address(f"//{name}") for name in ("Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie")}
+    providers = {address(f"//Provider//{index}") for index in range(1, 10)}
+    assert {*developers, *providers, ALICE["ed25519"]} <= set(addresses)
+
+
+@pytest.mark.parametrize("transfer", TRANSFERS, ids=lambda one: str(one["name"]))
+def test_a_signed_transfer_is_finalized_with_its_events(
+    report: Report, transfer: Mapping[str, Any], dev_node: DevNode
+) -> None:
+    result = report[transfer["name"]]
+    sender, recipient = ALICE[transfer["scheme"]], report.scenario["recipient"]
+    assert_succeeded(result)
+    expected = {"from": sender, "to": recipient, "amount": str(AMOUNT_PLANCK)}
+    assert the_event(result, "Balances.Transfer") == expected
+    paid = the_event(result, "TransactionPayment.TransactionFeePaid")
+    assert (paid["who"], paid["tip"]) == (sender, str(transfer["tip"]))
+    block = dev_node.call("chain_getBlock", result["block"])["block"]
+    assert int(result["index"]) == 1
+    assert len(block["extrinsics"]) > 1
+    assert dev_node.call("chain_getBlockHash", block["header"]["number"]) == result["block"]
+
+
+def test_the_estimated_fee_is_the_fee_paid(report: Report) -> None:
+    estimate = report["fee"]
+    assert estimate["class"] == "Normal"
+    assert int(estimate["ref_time"]) > 0
+    paid = the_event(report["sr25519_mortal"], "TransactionPayment.TransactionFeePaid")
+    # The estimate's nonce and era may be a byte shorter or longer; a byte costs one planck, as does the compact tip.
+    assert abs(int(paid["actual_fee"]) - int(paid["tip"]) - int(estimate["partial_fee"])) <= 4
+
+
+def test_the_recipient_has_every_transfer(report: Report) -> None:
+    assert int(report["received"]["free"]) == AMOUNT_PLANCK * len(TRANSFERS)
+    assert report["received"]["nonce"] == 0
+
+
+def test_a_transaction_is_followed_to_its_block_and_to_finality(report: Report) -> None:
+    if report.client not in EXPECTED_STATUSES:
+        assert report["sr25519_mortal"]["block"].startswith("0x")
+        return
+    submitted = [report[one["name"]]["statuses"] for one in TRANSFERS]
+    expected = EXPECTED_STATUSES[report.client]
+    for statuses in submitted:
+        assert (statuses[0], statuses[-1]) == (expected[0], expected[-1])
+    assert any([status for status in statuses if status in expected] == expected for statuses in submitted)
+
+
+def test_a_token_error_is_named(report: Report) -> None:
+    assert_failed(report["token_error"], "Token", "FundsUnavailable")
+
+
+def test_an_error_of_the_market_is_named_with_its_text(report: Report) -> None:
+    result = report["module_error"]
+    # py-substrate-interface gives "Module" for the pallet; PAPI gives no documentation.
+    assert_failed(result, "Module" if report.client == "psi" else "DatDot", "UnknownUser")
+    assert result["error"][2:] in ([], ["The account is not a user of the market."])
+
+
+def test_a_batch_does_all_its_calls(report: Report) -> None:
+    result = report["batch_all"]
+    assert_succeeded(result)
+    assert len(events_named(result, "Utility.ItemCompleted")) == 2
+    assert len(events_named(result, "Utility.BatchCompleted")) == 1
+    assert the_event(result, "Balances.Transfer")["to"] == report.scenario["recipient"]
+
+
+def test_a_batch_with_a_failing_call_does_nothing(report: Report) -> None:
+    result = report["batch_all_undone"]
+    assert_failed(result, "Module" if report.client == "psi" else "Sudo", "RequireSudo")
+    assert not events_named(result, "Balances.Transfer")
+    assert not events_named(result, "Utility.ItemCompleted")
+
+
+def test_a_user_joins_the_market_and_publishes_a_feed(report: Report) -> None:
+    assert_succeeded(report["new_user"])
+    assert_succeeded(report["publish_feed"])
+    assert int(the_event(report["new_user"], "DatDot.NewUser")["user"]) > 0
+    assert int(the_event(report["publish_feed"], "DatDot.NewFeed")["feed"]) > 0
+
+
+def test_a_published_plan_is_read_back(report: Report) -> None:
+    result = report["publish_plan"]
+    assert_succeeded(result)
+    published = the_event(result, "DatDot.NewPlan")
+    assert published["sponsor"] == the_event(report["new_user"], "DatDot.NewUser")["user"]
+    assert the_event(result, "DatDot.NewContract")["plan"] == published["plan"]
+    held = the_event(result, "Balances.Held")
+    assert (held["who"], held["amount"]) == (address(USERS[report.client]), str(DEPOSIT_PLANCK))
+    contracts = -(-len(FEED_BLOCKS) // 10)
+    assert result["plan"] == {"from": PLAN_FROM, "until": PLAN_UNTIL, "state": "Scheduled", "contracts": contracts}
+
+
+def test_state_is_read_at_an_earlier_block(report: Report) -> None:
+    past = report["at"]
+    assert past["number"] >= report["storage"]["number"]
+    if report.client == "papi":  # it reads pinned blocks only, so this one is new
+        assert int(past["free"]) == AMOUNT_PLANCK * (len(TRANSFERS) + 1)
+    else:
+        assert (past["number"], int(past["free"])) == (report["storage"]["number"], 0)
+
+
+def test_new_heads_arrive_in_order(report: Report) -> None:
+    first, *_, last = numbers = report["heads"]["numbers"]
+    assert numbers == list(range(first, last + 1))
+    assert len(numbers) == 3
+
+
+def test_a_storage_subscription_tells_every_change(report: Report) -> None:
+    seen = report["storage_subscription"]["seen"]
+    assert len(seen) == 3
+    assert seen == sorted(set(seen))
+
+
+def test_a_transaction_that_cannot_pay_is_refused_with_the_reason(report: Report) -> None:
+    refused = report["refused"]
+    if report.client == "papi":
+        assert refused["kind"] == {"type": "InvalidTransaction", "value": {"type": "Payment"}}
+    else:
+        assert refused["code"] == 1010
+        assert "Inability to pay some fees" in refused["message"]
+
+
+def test_nothing_is_warned_about(report: Report) -> None:
+    """Nothing but what polkadot.js says on any node: the refused transaction, newer methods that it leaves alone."""
+    expected = ("1010: Invalid Transaction", "RPC methods not decorated: chainSpec_v1_")
+    assert [line for line in report.stderr.splitlines() if not any(part in line for part in expected)] == []
+
+
+@pytest.mark.parametrize("client", ["polkadot"], indirect=True)
+def test_derived_balances_and_authors_are_found(report: Report) -> None:
+    derived = report["derive"]
+    assert derived["author"] == ALICE["sr25519"]
+    assert int(derived["transferable"]) <= int(derived["free"])
+    assert derived["nonce"] >= 4
