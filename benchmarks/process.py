@@ -119,8 +119,8 @@ def _free_port() -> int:
 async def _stop(process: trio.Process) -> None:
     with trio.CancelScope(shield=True):
         process.send_signal(signal.SIGTERM)
-        with trio.move_on_after(STOP_SECONDS):
+        with trio.move_on_after(STOP_SECONDS) as stopping:
             await process.wait()
-            return
-        process.kill()
-        await process.wait()
+        if stopping.cancelled_caught:
+            process.kill()
+            await process.wait()

@@ -63,6 +63,18 @@ class ReadOnly(LocalProtocolError):
     """This copy has no signing key, so it cannot be changed locally."""
 
 
+class CoreFrozen(HypercoreError):
+    """Two different logs were signed for one length: the core may be read, not changed or replicated any more."""
+
+
+class HeadUnconfirmed(HypercoreError):
+    """The writer asked for a check that no peer has a longer log, and the check was not made or failed."""
+
+
+class SnapshotNotAvailable(BlockNotAvailable):
+    """The log went back below the snapshot's length, and the block was not here at that moment."""
+
+
 class CoreClosed(LocalProtocolError):
     """The core was closed."""
 
@@ -73,6 +85,14 @@ class StoreError(HypercoreError):
 
 class StoreCorrupt(StoreError):
     """Stored data contradict their checksums or hashes."""
+
+
+class StoreFull(StoreError):
+    """The disk is full. What was to be stored is not, everything stored before is unharmed."""
+
+
+class StoreFailed(StoreError):
+    """The disk reported an error after which nobody knows what it holds; the store takes no more changes until reopened."""
 
 
 class StoreLocked(StoreError):

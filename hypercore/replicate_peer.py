@@ -11,23 +11,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from hypercore.bitfield import Bitfield
 from hypercore.crypto import HASH_SIZE, NAMESPACE_INITIATOR, NAMESPACE_RESPONDER
 from hypercore.errors import (
     BlockNotAvailable,
+    HypercoreError,
     InvalidRequest,
     LocalProtocolError,
     RemoteProtocolError,
     StaleProof,
     StoreCorrupt,
 )
-from hypercore.manifest import Manifest
 from hypercore.messages import (
     BITS_PER_WORD,
     MAX_BITFIELD_WORDS,
+    Bitfield,
     Cancel,
     Data,
     Extension,
@@ -41,8 +40,9 @@ from hypercore.messages import (
     Want,
     decode_message,
 )
-from hypercore.messages import Bitfield as BitfieldMessage
 from hypercore.proof import Proof, ProofRequest, UpgradeRequest
+from hypercore.remote_blocks import MAX_TRACKED_BLOCKS, RemoteBlocks
+from hypercore.requests import InFlight, Outstanding, Probe, ReplicatedCore
 
 if TYPE_CHECKING:
     from hypercore.replicate import Replicator
@@ -53,87 +53,13 @@ MAX_PENDING_WANTS = 1024
 MAX_ANNOUNCEMENTS = 1024
 MAX_INVALID_REQUESTS = 64
 MAX_EXTENSION_QUEUE_BYTES = 1 << 20
-MAX_TRACKED_BLOCKS = 1 << 25
 WANT_BLOCKS = 1 << 21
-
-
-class ReplicatedCore(Protocol):
-    """What replication needs of a core; `hypercore.io.core.Core` is one."""
-
-    @property
-    def key(self) -> bytes: ...
-    @property
-    def discovery_key(self) -> bytes: ...
-    @property
-    def manifest(self) -> Manifest | None: ...
-    @property
-    def length(self) -> int: ...
-    @property
-    def fork(self) -> int: ...
-    @property
-    def contiguous_length(self) -> int: ...
-    @property
-    def bitfield(self) -> Bitfield: ...
-
-    def has(self, index: int, /) -> bool: ...
-    def has_range(self, start: int, end: int, /) -> bool: ...
-    def proof(self, request: ProofRequest, /) -> Proof: ...
-    def apply(self, proof: Proof, /) -> object: ...
-    def missing_nodes(self, index: int, /) -> int: ...
 
 
 def capability(key: bytes, handshake_hash: bytes, of_initiator: bool) -> bytes:
     """Shows, bound to one link and one side of it, that this side knows the core's key."""
     label = NAMESPACE_INITIATOR if of_initiator else NAMESPACE_RESPONDER
     return hashlib.blake2b(label + key, digest_size=HASH_SIZE, key=handshake_hash).digest()
-
-
-class RemoteBlocks:
-    """Which blocks a peer says it has: all below `contiguous`, and single ones up to MAX_TRACKED_BLOCKS."""
-
-    def __init__(self) -> None:
-        self.contiguous = 0
-        self._bits = Bitfield()
-
-    def has(self, index: int) -> bool:
-        """True when the peer said so and did not take it back."""
-        return index < self.contiguous or self._bits.get(index)
-
-    def add(self, start: int, length: int) -> None:
-        """The peer has [start, start + length)."""
-        if start <= self.contiguous:
-            self.contiguous = max(self.contiguous, start + length)
-        else:
-            self._bits.set_range(start, min(start + length, MAX_TRACKED_BLOCKS))
-
-    def drop(self, start: int, length: int) -> None:
-        """The peer no longer has [start, start + length)."""
-        if start < self.contiguous:
-            self._bits.set_range(start, min(self.contiguous, MAX_TRACKED_BLOCKS))
-            self.contiguous = start
-        self._bits.set_range(start, min(start + length, MAX_TRACKED_BLOCKS), False)
-
-    def replace(self, start: int, words: tuple[int, ...]) -> None:
-        """The peer has exactly the blocks of `words` in that stretch."""
-        count = max(0, MAX_TRACKED_BLOCKS - start) // BITS_PER_WORD
-        self.drop(start, BITS_PER_WORD * len(words))
-        self._bits.set_words(start, list(words[:count]))
-
-    def next(self, start: int, end: int) -> int | None:
-        """The first block of [start, end) that the peer has."""
-        if start >= end:
-            return None
-        return start if start < self.contiguous else self._bits.first_set(start, end)
-
-
-@dataclass(eq=False, slots=True)
-class Outstanding:
-    """A request of ours: for one block, or (block None) for growth of the log."""
-
-    id: int
-    fork: int
-    block: int | None
-    sent_at_seconds: float
 
 
 class ReplicationPeer:
@@ -147,8 +73,14 @@ class ReplicationPeer:
         self.is_open = False
         self.blocks = RemoteBlocks()
         self.remote: Sync | None = None
-        self.inflight: dict[int, Outstanding] = {}
+        self.inflight = InFlight()
         self.window = WINDOW_REQUESTS
+        self.answers_in_order = True
+        self.has_answered = False
+        self.paused = False
+        self.closing = False
+        self.failed_proofs = 0
+        self.probe: Probe | None = None
         self.refused_growth: tuple[int, int, int] | None = None
         self.wake = wake
         self._is_initiator = is_initiator
@@ -158,14 +90,16 @@ class ReplicationPeer:
         self._wants: list[Want] = []
         self._wanted = 0
         self._announcements: list[Range] = []
-        self._cancels: list[Cancel] = []
+        self._urgent: list[Cancel | Request] = []
         self._extensions: list[Extension] = []
         self._extension_bytes = 0
         self._extension_name_sent = ""
         self._extension_name_received = ""
+        self._farewell: Data | None = None
+        self._offence: HypercoreError | None = None
         self._sync_due = False
         self._last_sync: Sync | None = None
-        self._upgradable: tuple[tuple[int, int, int], bool] = ((0, 0, 0), True)
+        self._upgradable: tuple[tuple[int, int, int], bool] = ((-1, -1, -1), False)
 
     def handshake(self) -> bytes:
         """Our part of the channel's open."""
@@ -188,8 +122,10 @@ class ReplicationPeer:
             self.is_open = False
             self.replicator.peer_closed(self)
 
-    def sync(self) -> None:
-        """Tell the peer our state, unless it knows it already."""
+    def sync(self, *, signed_anew: bool = False) -> None:
+        """Tell the peer our state, unless it knows it already; `signed_anew`: what we can prove has changed."""
+        if signed_anew:
+            self._upgradable = ((-1, -1, -1), False)
         self._sync_due = True
         self.wake()
 
@@ -205,11 +141,29 @@ class ReplicationPeer:
             self._wants = [Want(0, max(1, self.core.length))]
         self.wake()
 
-    def cancel(self, id: int) -> Outstanding:
+    def cancel(self, id: int) -> Outstanding | None:
         """Withdraws a request of ours."""
-        self._cancels.append(Cancel(id))
+        self._urgent.append(Cancel(id))
         self.wake()
-        return self.inflight.pop(id)
+        return self.inflight.finish(id)
+
+    def send_probe(self, length: int, now_seconds: float, cause: HypercoreError) -> None:
+        """Pauses the peer and asks for its signed head, to compare it with ours."""
+        self.paused = True
+        self.probe = Probe(now_seconds, cause)
+        growth = UpgradeRequest(0, length)
+        self._urgent.append(Request(0, ProofRequest(self.core.fork, upgrade=growth)))
+        self.wake()
+
+    def say_farewell(self, head: Data | None) -> None:
+        """Sends `head`, if any, and then closes the channel."""
+        self._farewell, self.closing = head, True
+        self.wake()
+
+    def accuse(self, offence: HypercoreError) -> None:
+        """Ends the link with this error when it is served next."""
+        self._offence = offence
+        self.wake()
 
     def send_extension(self, name: str, message: bytes) -> None:
         """Queues an extension message; raises LocalProtocolError when the peer does not keep up."""
@@ -236,7 +190,7 @@ class ReplicationPeer:
             case Range(start=start, length=length, drop=drop):
                 (self.blocks.drop if drop else self.blocks.add)(start, length)
                 self.replicator.peer_announced(self, start)
-            case BitfieldMessage(start=start, words=words):
+            case Bitfield(start=start, words=words):
                 self.blocks.replace(start, words)
                 self.replicator.peer_announced(self, start)
             case Unwant():
@@ -252,8 +206,13 @@ class ReplicationPeer:
 
     def take(self, budget_bytes: int) -> list[Message]:
         """Messages to send now, with about `budget_bytes` of answers (one at least, if any is due)."""
+        if self._offence is not None:
+            raise self._offence
         if not self.is_open:
             return []
+        if self.closing:
+            farewell, self._farewell = self._farewell, None
+            return [] if farewell is None else [farewell]
         messages: list[Message] = []
         if self._last_sync is None:
             self._take_sync(messages)
@@ -261,14 +220,14 @@ class ReplicationPeer:
         self._announcements = []
         self._take_sync(messages)
         self._take_wants(messages)
-        messages += self._cancels
+        messages += self._urgent
         messages += self._extensions
-        self._cancels, self._extensions, self._extension_bytes = [], [], 0
+        self._urgent, self._extensions, self._extension_bytes = [], [], 0
         messages += self.replicator.next_requests(self)
         while self._wants and budget_bytes > 0:
             for reply in self._answer_want(self._wants.pop(0)):
                 messages.append(reply)
-                budget_bytes -= 4 * len(reply.words) if isinstance(reply, BitfieldMessage) else 1
+                budget_bytes -= 4 * len(reply.words) if isinstance(reply, Bitfield) else 1
         while self._requests and budget_bytes > 0:
             answer = self._answer(self._requests.pop(next(iter(self._requests))))
             messages.append(answer)
@@ -307,7 +266,7 @@ class ReplicationPeer:
         """True when we store the tree nodes that prove growth from the peer's length to ours."""
         length = self.remote.length if self.remote else 0
         state = (length, self.core.length, self.core.fork)
-        if length == 0:
+        if self.core.length == 0:
             return True
         if self._upgradable[0] != state:
             self._upgradable = (state, length < self.core.length and self._can_prove_growth(length))
@@ -342,7 +301,7 @@ class ReplicationPeer:
         start = want.start - want.start % BITS_PER_WORD
         while start < end:
             count = min(MAX_BITFIELD_WORDS, -(-(end - start) // BITS_PER_WORD))
-            answers.append(BitfieldMessage(start, tuple(core.bitfield.words(start, count))))
+            answers.append(Bitfield(start, tuple(core.bitfield.words(start, count))))
             start += count * BITS_PER_WORD
         return answers
 

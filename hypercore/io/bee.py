@@ -20,16 +20,17 @@ Keys and values are bytes; text is written as UTF-8.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import trio
 
 from hypercore.bee import Batch, Compare, Entry
 from hypercore.bee_blocks import BlockCache, Header
-from hypercore.bee_read import Bounds, Change, Difference, Differences, Entries, History, find
+from hypercore.bee_read import Bounds, Difference, Differences, Entries, History, find
 from hypercore.errors import LocalProtocolError
 from hypercore.io.events import CoreEvent, Truncated
 from hypercore.io.log import Log
@@ -212,11 +213,11 @@ class Bee(BeeView):
         """Waits for the newest version that connected peers know of, and returns it."""
         return await self.log.update(timeout_seconds=timeout_seconds)
 
-    async def watch(
+    def watch(
         self, *, gt: Text | None = None, gte: Text | None = None, lt: Text | None = None, lte: Text | None = None
-    ) -> tuple[BeeView, BeeView]:
-        """Waits for a change between the bounds; returns the bee after and before it."""
-        return await self.changed_since(self.version, gt=gt, gte=gte, lt=lt, lte=lte)
+    ) -> AsyncIterator[tuple[BeeView, BeeView]]:
+        """Gives (new, old) whenever something between the bounds changed; never ends by itself."""
+        return _Watch(self, partial(self.changed_since, gt=gt, gte=gte, lt=lt, lte=lte))
 
     async def changed_since(
         self,
@@ -229,11 +230,19 @@ class Bee(BeeView):
     ) -> tuple[BeeView, BeeView]:
         """Waits until something between the bounds differs from `version`; returns the bee now and at that version."""
         changed = trio.Event()
-        stop = self.log.core.subscribe(lambda event: changed.set())
+        oldest = version
+
+        def listen(event: CoreEvent) -> None:
+            nonlocal oldest
+            if isinstance(event, Truncated):
+                oldest = min(oldest, event.length)
+            changed.set()
+
+        stop = self.log.core.subscribe(listen)
         try:
             while True:
                 changed = trio.Event()
-                new, old = self.snapshot(), self.checkout(min(version, self.version))
+                new, old = self.snapshot(), self.checkout(min(oldest, self.version))
                 if await anext(new.differences(old, gt=gt, gte=gte, lt=lt, lte=lte, limit=1), None) is not None:
                     return new, old
                 await changed.wait()
@@ -308,3 +317,19 @@ class _Shown(AsyncIterator[T]):
 
     async def __anext__(self) -> T:
         return self._show(await anext(self._inner))
+
+
+class _Watch(AsyncIterator[tuple[BeeView, BeeView]]):
+    """Remembers only the version that was shown last."""
+
+    def __init__(self, bee: Bee, wait: Callable[[int], Awaitable[tuple[BeeView, BeeView]]]) -> None:
+        self._version = bee.version
+        self._wait = wait
+
+    def __aiter__(self) -> _Watch:
+        return self
+
+    async def __anext__(self) -> tuple[BeeView, BeeView]:
+        new, old = await self._wait(self._version)
+        self._version = new.version
+        return new, old

@@ -32,14 +32,17 @@ class BadValue(ValueError):
     """A JSON value does not fit its type; the text says where and what is expected."""
 
 
-def call_from_json(runtime: Runtime, pallet: str, function: str, arguments: Mapping[str, Any]) -> RuntimeCall:
+def call_from_json(
+    runtime: Runtime, pallet: str, function: str, arguments: Mapping[str, Any], depth: int = 0
+) -> RuntimeCall:
     """The call with these JSON arguments; raises BadValue, also for an unknown, a missing and a surplus name."""
     found = find_pallet(runtime, pallet)
     specs = {spec.name: spec for spec in found.call_specs()}
     spec = specs.get(function)
     if spec is None:
         raise BadValue(f"{found.name} has no call {function}; it has {', '.join(specs) or 'none'}")
-    values = _fields(runtime, spec.arguments, arguments, f"{found.name}.{function}", signature(found.name, spec))
+    where, expected = f"{found.name}.{function}", signature(found.name, spec)
+    values = _fields(runtime, spec.arguments, arguments, where, depth, expected)
     return RuntimeCall(found.name, function, values)
 
 
@@ -67,7 +70,7 @@ def from_json(runtime: Runtime, annotation: Any, value: Any, where: str = "value
 
     base, markers = _split(annotation)
     if marker_of(markers, Outer) is not None or base is RuntimeCall:
-        return _call(runtime, value, where)
+        return _call(runtime, value, where, depth)
     if base is MultiAddress and isinstance(value, str):
         return Id(_account(value, where))
     if base is bytes:
@@ -92,8 +95,8 @@ def from_json(runtime: Runtime, annotation: Any, value: Any, where: str = "value
     if issubclass(target, enum.Enum):
         return _choose({camel_case(member.name): member for member in target}, value, where)
     if issubclass(target, Variant):
-        return _variant(runtime, target, value, where)
-    return target(**_fields(runtime, field_types(base), value, where))
+        return _variant(runtime, target, value, where, depth)
+    return target(**_fields(runtime, field_types(base), value, where, depth))
 
 
 def to_json(annotation: Any, value: Any) -> Any:
@@ -144,10 +147,11 @@ def error_text(runtime: Runtime, error: DispatchErrorValue) -> str:
     """An error of a call by its names, such as "DatDot.UnknownUser: The account is not a user of the market."."""
     if isinstance(error, Module):
         for pallet in runtime.pallets:
-            if pallet.index == error.value.index and pallet.Error is not None:
-                member = list(pallet.Error)[error.value.error[0]]
+            members = list(pallet.Error or ())
+            if pallet.index == error.value.index and error.value.error[0] < len(members):
+                member = members[error.value.error[0]]
                 return f"{pallet.name}.{camel_case(member.name)}: {member.value}"
-    parts = [scale_name(type(error).__name__)]
+    parts = [_variant_name(type(error))]
     parts += [str(getattr(part, "value", part)) for part in vars(error).values()]
     return ": ".join(parts)
 
@@ -160,7 +164,7 @@ def _split(annotation: Any) -> tuple[Any, Sequence[object]]:
 
 
 def _fields(
-    runtime: Runtime, declared: Sequence[tuple[str, Any]], value: Any, where: str, expected: str = ""
+    runtime: Runtime, declared: Sequence[tuple[str, Any]], value: Any, where: str, depth: int, expected: str = ""
 ) -> dict[str, Any]:
     given = dict(_expect(value, Mapping, where, "an object"))
     values: dict[str, Any] = {}
@@ -168,7 +172,7 @@ def _fields(
         shown = scale_name(name)
         if shown not in given:
             raise BadValue(f"{where}: {shown} is missing{_as_in(expected)}")
-        values[name] = from_json(runtime, annotation, given.pop(shown), f"{where}.{shown}")
+        values[name] = from_json(runtime, annotation, given.pop(shown), f"{where}.{shown}", depth + 1)
     if given:
         raise BadValue(f"{where} has no {next(iter(given))}{_as_in(expected)}")
     return values
@@ -178,19 +182,19 @@ def _as_in(expected: str) -> str:
     return f": {expected}" if expected else ""
 
 
-def _call(runtime: Runtime, value: Any, where: str) -> RuntimeCall:
+def _call(runtime: Runtime, value: Any, where: str, depth: int) -> RuntimeCall:
     if not isinstance(value, Mapping) or not {"pallet", "call"} <= set(value) <= {"pallet", "call", "args"}:
         raise BadValue(f'{where}: expected {{"pallet": …, "call": …, "args": {{…}}}}')
-    return call_from_json(runtime, str(value["pallet"]), str(value["call"]), value.get("args", {}))
+    return call_from_json(runtime, str(value["pallet"]), str(value["call"]), value.get("args", {}), depth)
 
 
-def _variant(runtime: Runtime, target: Any, value: Any, where: str) -> Any:
+def _variant(runtime: Runtime, target: Any, value: Any, where: str, depth: int) -> Any:
     name, content = (value, {}) if isinstance(value, str) else _only_item(value, where)
     chosen = _choose({_variant_name(one): one for one in target.__scale_variants__.values()}, name, where)
     declared = field_types(chosen)
     if chosen.__scale_unnamed__ and len(declared) == 1:
         content = {scale_name(declared[0][0]): content}
-    return chosen(**_fields(runtime, declared, content, f"{where}.{name}"))
+    return chosen(**_fields(runtime, declared, content, f"{where}.{name}", depth))
 
 
 def _variant_json(value: Any) -> Any:

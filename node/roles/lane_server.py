@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
+from node.net.identity import InvalidPeerId, noise_key_of
 from node.roles import limits
 from node.roles.attestor import Attestor
 from node.roles.hoster import Hoster
@@ -25,23 +27,41 @@ class LaneServer:
         self._user_id = user_id
         self._attestor = attestor
         self._hoster = hoster
-        self._open_streams = 0
+        self._open_streams: Counter[str] = Counter()
 
     async def handle(self, frames: Frames, peer_id: str) -> None:
         """Serve one stream to its end; the peer is told why when it is refused."""
         stream = LaneStream(frames)
-        self._open_streams += 1
+        self._open_streams[peer_id] += 1
         try:
-            if self._open_streams > limits.LANE_STREAMS_PER_ACCOUNT:
-                raise LaneFault(FaultCode.BUSY, f"{limits.LANE_STREAMS_PER_ACCOUNT} lane streams are open")
+            self._check_room(peer_id)
             await self._serve(stream, peer_id)
         except LaneFault as fault:
             log.info("lane stream of %s refused: %s", peer_id, fault)
             await stream.end(Fault(fault.code))
         except (PeerUnreachable, RemoteFault) as error:
             log.info("lane stream of %s ended: %s", peer_id, error)
+        except Exception:
+            # Our own failure, a broken disk say: this lane must not take the others with it.
+            log.exception("lane stream of %s failed", peer_id)
+            await stream.end(Fault(FaultCode.INTERNAL))
         finally:
-            self._open_streams -= 1
+            self._open_streams[peer_id] -= 1
+            if not self._open_streams[peer_id]:
+                del self._open_streams[peer_id]
+
+    def _check_room(self, peer_id: str) -> None:
+        """Refuse strangers before they are waited for, and a peer that takes the streams of all others."""
+        try:
+            is_user = self._market.user_id_by_noise_key(noise_key_of(peer_id)) is not None
+        except InvalidPeerId:
+            is_user = False
+        if not is_user:
+            raise LaneFault(FaultCode.NOT_ASSIGNED, "the peer is no user of the market")
+        if self._open_streams[peer_id] > limits.LANE_STREAMS_PER_PEER:
+            raise LaneFault(FaultCode.BUSY, f"{limits.LANE_STREAMS_PER_PEER} lane streams of the peer are open")
+        if self._open_streams.total() > limits.LANE_STREAMS_PER_ACCOUNT:
+            raise LaneFault(FaultCode.BUSY, f"{limits.LANE_STREAMS_PER_ACCOUNT} lane streams are open")
 
     async def _serve(self, stream: LaneStream, peer_id: str) -> None:
         hello = await stream.receive(Hello, within_seconds=limits.GREETING_SECONDS)

@@ -10,6 +10,7 @@ LANE_CHUNKS_MAX: Final = 255
 HEAD_PROOF_MAX_BYTES: Final = 16 * KIB
 BLOCK_PROOF_MAX_BYTES: Final = 8 * KIB
 LANE_STREAMS_PER_ACCOUNT: Final = 128
+LANE_STREAMS_PER_PEER: Final = 32
 LANES_KEPT_PER_POSITION: Final = 4  # copies with different keys of one lane, after restarts of its encoder or attestor
 
 # Waits

@@ -73,12 +73,26 @@ class ProviderService:
         pool: SealPool,
         board: SealingBoard | None = None,
     ) -> AsyncIterator[ProviderService]:
-        """Run the service while the block of code runs. A duty that fails is logged and tried again, never raised."""
+        """Run the service while the block of code runs. What fails is logged and tried again, never raised."""
         service = cls(config, endpoint, chain, pool, board or SealingBoard())
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(service._run)
+            nursery.start_soon(service._keep_running)
             yield service
             nursery.cancel_scope.cancel()
+
+    async def _keep_running(self) -> None:
+        """Begin anew after a failure, a directory that cannot be read say: one account must not stop the node."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._run()
+            except Exception:
+                account = self._identity.account.account_id.hex()
+                pause = backoff.next_pause()
+                log.exception("the services of account 0x%s failed, next attempt in %g s", account, pause)
+                await trio.sleep(pause)
+            else:
+                return
 
     async def _run(self) -> None:
         user_id = await self._register()

@@ -42,6 +42,9 @@ class DatDotConfig:
         3, "Challenges that a lane may miss in a row; with the last of them the hoster loses it."
     )
     max_ranges_per_dataset: U32 = constant(256, "Ranges in one dataset.")
+    max_conditions: U8 = constant(
+        8, "Timetables, regions or performances that one form, or one entry of a program, may name."
+    )
     max_contracts_per_plan: U32 = constant(1_000, "Contracts of one plan.")
     max_amendments_per_contract: U8 = constant(
         100, "Amendments that a contract remembers; the oldest are forgotten first."
@@ -93,6 +96,7 @@ class DatDotConfig:
             f"MaxRangesPerDataset must be 1 to {RANGES_BOUND}": 1 <= self.max_ranges_per_dataset <= RANGES_BOUND,
             f"MaxContractsPerPlan must be 1 to {CONTRACTS_BOUND}": 1 <= self.max_contracts_per_plan <= CONTRACTS_BOUND,
             "MaxAmendmentsPerContract must be at least 1": self.max_amendments_per_contract >= 1,
+            f"MaxConditions is at most {LIST_BOUND}": self.max_conditions <= LIST_BOUND,
             "DuePerBlock, DrawsPerBlock and QueueRetryDelay must be at least 1": (
                 min(self.due_per_block, self.draws_per_block, self.queue_retry_delay) >= 1
             ),

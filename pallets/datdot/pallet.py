@@ -3,7 +3,7 @@
 State is declared in `storage`, what calls check and do stands in `calls/`, what happens in blocks in `lifecycle`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from pallets.datdot import contracts, invariants, lifecycle, proofs
@@ -50,6 +50,10 @@ CALL_WEIGHT = _microseconds(400)
 PLAN_DATE_WEIGHT = _microseconds(100)
 COMPONENT_WEIGHT = _microseconds(60)
 FEED_WEIGHT = _microseconds(600)
+HEAD_BYTE_WEIGHT = _microseconds(1)
+"""A head may have many signers; each takes about 130 bytes of its proof and less than 130 microseconds."""
+REFERENCE_WEIGHT = _microseconds(20)
+RANGE_WEIGHT = _microseconds(2)
 CHUNK_WEIGHT = _microseconds(8)
 CONTRACT_WEIGHT = _microseconds(60)
 REPORT_WEIGHT = _microseconds(2_500)
@@ -59,31 +63,55 @@ LANE_WEIGHT = _microseconds(150)
 
 def _components_weight(components: Components) -> Weight:
     """Heads are verified, hashes grown over proven chunks, every other component is stored once."""
+    head_bytes = sum(len(feed.head_proof) for feed in components.feeds)
+    ranges = sum(len(dataset.ranges) for dataset in components.datasets)
     proof_bytes = sum(len(proof) for dataset in components.datasets for proof in dataset.sizes_proofs)
     others = len(components.datasets) + len(components.timetables) + len(components.regions)
     others += len(components.performances) + len(components.resources)
     return (
         FEED_WEIGHT * len(components.feeds)
+        + HEAD_BYTE_WEIGHT * head_bytes
+        + RANGE_WEIGHT * ranges
         + CHUNK_WEIGHT * (proof_bytes // (HASH_BYTES + 1))
         + COMPONENT_WEIGHT * others
     )
 
 
-def _registration_weight(pallet: Market, components: Components, **_: object) -> Weight:
-    return CALL_WEIGHT + _components_weight(components)
+def _registration_weight(pallet: Market, form: FormInput, components: Components, **_: object) -> Weight:
+    references = len(form.timetables) + len(form.regions) + len(form.performances)
+    return CALL_WEIGHT + _components_weight(components) + REFERENCE_WEIGHT * references
+
+
+def _feed_weight(pallet: Market, key: bytes, head_proof: bytes) -> Weight:
+    return FEED_WEIGHT + HEAD_BYTE_WEIGHT * len(head_proof)
 
 
 def _plan_weight(pallet: Market, plan: PlanInput, components: Components, **_: object) -> Weight:
-    """Contracts that datasets of the call make, or the most a plan may have where it refers to stored ones."""
+    """What reading the plan takes, and its contracts: those of its datasets, the most allowed for stored ones."""
     most = pallet.config.max_contracts_per_plan
     made = 0
-    for entry in plan.program:
-        for reference in entry.datasets:
-            local = 0 < -reference <= len(components.datasets)
-            ranges: Sequence[tuple[int, int]] = components.datasets[-reference - 1].ranges if local else ()
-            size = max(contracts.count_sets(ranges, pallet.config.contract_set_size), 0)
-            made += size if local else most
-    return CALL_WEIGHT + _components_weight(components) + CONTRACT_WEIGHT * min(made, most)
+    for reference in _datasets_of(plan):
+        ranges = _local_ranges(components, reference)
+        made += most if ranges is None else max(contracts.count_sets(ranges, pallet.config.contract_set_size), 0)
+    return _reading_weight(pallet, plan, components) + CONTRACT_WEIGHT * min(made, most)
+
+
+def _reading_weight(pallet: Market, plan: PlanInput, components: Components) -> Weight:
+    """Components are stored, references looked up, and ranges sorted for each dataset that the program names."""
+    references = sum(len(entry.datasets) + len(entry.regions) + len(entry.performances) for entry in plan.program)
+    local = (_local_ranges(components, reference) for reference in _datasets_of(plan))
+    ranges = sum(pallet.config.max_ranges_per_dataset if found is None else len(found) for found in local)
+    return CALL_WEIGHT + _components_weight(components) + REFERENCE_WEIGHT * references + RANGE_WEIGHT * ranges
+
+
+def _datasets_of(plan: PlanInput) -> Iterator[int]:
+    return (reference for entry in plan.program for reference in entry.datasets)
+
+
+def _local_ranges(components: Components, reference: int) -> Sequence[tuple[int, int]] | None:
+    """The ranges of a dataset that comes with the call, None for a stored one."""
+    is_local = 0 < -reference <= len(components.datasets)
+    return components.datasets[-reference - 1].ranges if is_local else None
 
 
 def _evidence_weight(pallet: Market, evidence: Sequence[LeafEvidence], **_: object) -> Weight:
@@ -110,7 +138,7 @@ class DatDot(Market):
         """Offer storage and work in roles; a repeated call replaces the form and changes the named roles."""
         users.register_for_work(self, ensure_signed(origin), form, components, roles)
 
-    @call(weight=FEED_WEIGHT)
+    @call(weight=_feed_weight)
     def publish_feed(
         self, origin: Origin, key: Bytes32, head_proof: Annotated[bytes, MaxLength(HEAD_PROOF_BOUND)]
     ) -> None:
@@ -121,7 +149,7 @@ class DatDot(Market):
     def publish_plan(self, origin: Origin, plan: PlanInput, components: Components, deposit: U128) -> PostDispatchInfo:
         """Order hosting and put the deposit into escrow; it must cover what the plan may cost at most."""
         made = plans.publish_plan(self, ensure_signed(origin), plan, components, deposit)
-        return PostDispatchInfo(CALL_WEIGHT + _components_weight(components) + CONTRACT_WEIGHT * made)
+        return PostDispatchInfo(_reading_weight(self, plan, components) + CONTRACT_WEIGHT * made)
 
     @call(weight=REPORT_WEIGHT, dispatch_class=OPERATIONAL)
     def amendment_report(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -196,3 +197,20 @@ def read_with_javascript(available: Line, timeout_seconds: int = 60) -> Line:
         result = reader.line(lambda line: True, timeout_seconds + 10)
         assert reader.exit_status() == 0, result
     return result
+
+
+def kill_process(pid: int) -> None:
+    """SIGKILL to a process that another program of the test started; returns when it is dead."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        assert wait_until_dead(descriptor, STOP_SECONDS), f"process {pid} survives SIGKILL"
+    finally:
+        os.close(descriptor)
+
+
+def wait_until_dead(descriptor: int, within_seconds: float) -> bool:
+    """Whether the process of a pidfd ends in time."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(1_000 * within_seconds))

@@ -166,11 +166,6 @@ def test_a_secret_on_the_command_line_is_refused_and_not_repeated(chain_file: Pa
     assert "bottom drive" not in refusal("node", "--genesis", chain_file, "--validator", "--key", secret)
 
 
-def test_a_validator_key_that_is_not_an_authority(chain_file: Path) -> None:
-    options = ("--base-path", chain_file.parent / "base", "--rpc-port", 0, "--log-level", "error")
-    refusal("node", "--genesis", chain_file, "--validator", "--key", "//Bob", *options)
-
-
 def test_sharing_a_missing_file(tmp_path: Path) -> None:
     assert "missing.bin does not exist" in refusal("dev", "--share", tmp_path / "missing.bin", *PORTS)
 

@@ -40,17 +40,18 @@ def check_payments(chain: Chain) -> None:
         assert hosting <= lanes * plan.prices.hosting * (height - plan.from_)
         fee = hosting * market.config.protocol_fee // (1_000_000 - market.config.protocol_fee)
         escrow = market.funds_of(plan_id).escrow
-    (deposit,) = {funds.escrow for funds in _first_funds(chain)}
+    deposit = escrow_at_first(chain, plan_id)
     spent = sum(sum(amounts) for amounts in payments.values())
     assert deposit - escrow == pytest.approx(spent + fee, abs=len(payments[Role.HOSTER]))
 
 
-def _first_funds(chain: Chain):
-    """The funds of every plan in the block in which it was published."""
+def escrow_at_first(chain: Chain, plan_id: int) -> int:
+    """The escrow of a plan after the block in which it was published."""
     for number in range(1, chain.height() + 1):
-        if any(isinstance(event, NewPlan) for event in chain.events(number)):
+        if chain.events_between(number, number, NewPlan):
             with chain.market(number) as market:
-                yield from (funds for _, funds in market.funds.items())
+                return market.funds_of(plan_id).escrow
+    raise AssertionError(f"plan {plan_id} was never published")
 
 
 def test_a_market_that_is_killed_twice_hosts_proves_and_pays_as_if_it_had_not_been(tmp_path: Path) -> None:

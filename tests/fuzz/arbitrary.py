@@ -109,11 +109,10 @@ class Arbitrary:
         return self.value(base, depth)
 
     def _integer(self, markers: list[Any]) -> int:
-        signed, size = marker_of(markers, SInt), 16
-        for kind in (UInt, SInt, Compact):
-            found = marker_of(markers, kind)
-            if found is not None:
-                size = found.size_bytes
+        signed = marker_of(markers, SInt)
+        found = signed or marker_of(markers, UInt) or marker_of(markers, Compact)
+        assert found is not None
+        size = found.size_bytes
         end = 1 << 8 * size
         near = (1 << self.random.randrange(8 * size)) + self.random.randrange(-1, 2)
         number = self.random.choice((self.random.randrange(40), near, self.random.randrange(end), end - 1)) % end

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pallets.datdot.events import HostingStarted, ProofOfStorageConfirmed
 from runtime.account import Id
 from runtime.call import RuntimeCall
 from runtime.errors import DispatchError, InvalidTransaction
@@ -123,3 +124,4 @@ def test_a_busy_market_survives_calls_that_are_almost_right(seed: int) -> None:
             if call.pallet == "DatDot":
                 wrong.append((random.choice(people), call.function, dict(call.arguments)))
         world.block(*wrong, *(world.answers() if random.random() < 0.7 else ()))
+    assert {HostingStarted, ProofOfStorageConfirmed} <= {type(event) for event in world.history}

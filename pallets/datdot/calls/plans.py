@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pallets.datdot import contracts, items
-from pallets.datdot.calls.references import References, resolve_all, store
+from pallets.datdot.calls.references import References, check_conditions, resolve_all, store
 from pallets.datdot.components import Components, PlanInput, ProgramInput
 from pallets.datdot.events import DatDotError, NewContract, NewPlan
 from pallets.datdot.rewards import default_prices, required_escrow
@@ -48,7 +48,6 @@ def publish_plan(market: Market, account: bytes, plan: PlanInput, components: Co
     program = tuple(_entry(market, entry, local) for entry in plan.program)
     sets = _cut(market, program)
     ensure(len(sets) > 0, DatDotError.BAD_RANGES)
-    ensure(len(sets) <= market.config.max_contracts_per_plan, DatDotError.LIMIT_EXCEEDED)
     first_block = _start(market, plan)
     prices = default_prices(market.config) if plan.prices is None else plan.prices
     counts = [contracts.count_chunks(one.ranges) for one in sets]
@@ -72,6 +71,7 @@ def publish_plan(market: Market, account: bytes, plan: PlanInput, components: Co
 
 def _entry(market: Market, entry: ProgramInput, local: References) -> ProgramEntry:
     ensure(len(entry.datasets) > 0, DatDotError.BAD_REFERENCE)
+    check_conditions(market, entry.regions, entry.performances)
     return ProgramEntry(
         datasets=resolve_all(market, entry.datasets, local.datasets, items.Dataset),
         regions=resolve_all(market, entry.regions, local.regions, items.Region),
@@ -80,8 +80,12 @@ def _entry(market: Market, entry: ProgramInput, local: References) -> ProgramEnt
 
 
 def _cut(market: Market, program: Sequence[ProgramEntry]) -> list[_Set]:
-    """Contracts of all entries. Datasets of one feed in one entry are joined first, so no chunk is paid twice there."""
-    sets = []
+    """Contracts of all entries. Datasets of one feed in one entry are joined first, so no chunk is paid twice there.
+
+    Nothing is cut beyond the number of contracts that a plan may have.
+    """
+    sets: list[_Set] = []
+    set_size = market.config.contract_set_size
     for number, entry in enumerate(program):
         ranges_by_feed: dict[int, list[Range]] = {}
         for dataset_id in entry.datasets:
@@ -90,7 +94,9 @@ def _cut(market: Market, program: Sequence[ProgramEntry]) -> list[_Set]:
             ranges_by_feed.setdefault(dataset.value.feed, []).extend(dataset.value.ranges)
         for feed_id, ranges in ranges_by_feed.items():
             joined = contracts.normalise(ranges, _feed_length(market, feed_id))
-            sets += [_Set(number, feed_id, cut) for cut in contracts.cut(joined, market.config.contract_set_size)]
+            made = len(sets) + contracts.count_sets(joined, set_size)
+            ensure(made <= market.config.max_contracts_per_plan, DatDotError.LIMIT_EXCEEDED)
+            sets += [_Set(number, feed_id, cut) for cut in contracts.cut(joined, set_size)]
     return sets
 
 

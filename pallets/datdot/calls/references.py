@@ -79,6 +79,11 @@ def resolve_all(
     return tuple(resolve(market, reference, local, kind) for reference in references)
 
 
+def check_conditions(market: Market, *lists: Sequence[int]) -> None:
+    """Refuse lists of conditions that are too long: every draw compares the conditions of plan and candidates."""
+    ensure(all(len(one) <= market.config.max_conditions for one in lists), DatDotError.LIMIT_EXCEEDED)
+
+
 def _dataset(market: Market, value: DatasetInput, feeds: Sequence[int]) -> Dataset:
     """Normalise a dataset's ranges and check that each of its chunks is proven to be small enough to be sealed."""
     feed_id = resolve(market, value.feed, feeds, items.Feed)

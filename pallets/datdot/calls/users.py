@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pallets.datdot import items, pool
-from pallets.datdot.calls.references import References, put_component, resolve, resolve_all, store
+from pallets.datdot.calls.references import References, check_conditions, put_component, resolve, resolve_all, store
 from pallets.datdot.components import Components, Form, FormInput, KeyProofs, RoleOffer
 from pallets.datdot.events import DatDotError, NewUser, Registered
 from pallets.datdot.messages import NOISE_KEY_DOMAIN, SIGNING_KEY_DOMAIN, key_proof_message
@@ -45,6 +45,7 @@ def register_for_work(
     user, now = market.user(user_id), market.now()
     ensure(len({offer.role for offer in offers}) == len(offers), DatDotError.LIMIT_EXCEEDED)
     ensure(all(offer.capacity <= market.config.max_hosting_slots for offer in offers), DatDotError.LIMIT_EXCEEDED)
+    check_conditions(market, form.timetables, form.regions, form.performances)
     local = store(market, user_id, components)
     offered = _form(market, form, local, now)
     ensure(offered.until is None or offered.until > max(now, offered.from_), DatDotError.BAD_TIMES)

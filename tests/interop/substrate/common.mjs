@@ -16,8 +16,6 @@ export const step = async (name, work) => {
   }
 }
 
-export const fromHex = (text) => Uint8Array.from(Buffer.from(text.replace(/^0x/, ''), 'hex'))
-
 function jsonValue(_, value) {
   return typeof value === 'bigint' ? value.toString() : value
 }

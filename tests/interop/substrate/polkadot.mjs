@@ -21,7 +21,6 @@ const sr25519 = new Keyring({ type: 'sr25519' })
 const ed25519 = new Keyring({ type: 'ed25519' })
 const keys = { sr25519: sr25519.addFromUri('//Alice'), ed25519: ed25519.addFromUri('//Alice') }
 
-const plain = (codec) => (codec.toPrimitive === undefined ? codec : codec.toPrimitive())
 const eventJson = ({ event }) => ({
   name: `${camel(event.section)[0].toUpperCase()}${camel(event.section).slice(1)}.${event.method}`,
   data: Object.fromEntries(event.data.map((value, index) => [snake(event.data.names?.[index] ?? `${index}`), `${value}`])),

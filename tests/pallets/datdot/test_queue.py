@@ -79,7 +79,7 @@ def test_somebody_who_offers_anew_during_the_draw_is_left_out() -> None:
 
 def test_repairs_are_served_before_retries_and_these_before_new_setups(world: World) -> None:
     order = [Line.REPLACEMENTS, Line.RETRIES, Line.SETUPS]
-    assert waiting.FRESH_ORDER == tuple(order)
+    assert tuple(order) == waiting.FRESH_ORDER
     assert waiting.PARKED_ORDER == (Line.PARKED_REPLACEMENTS, Line.PARKED_RETRIES, Line.PARKED_SETUPS)
     with world.runtime.bind(Overlay(world.state)):
         for number, line in enumerate((Line.SETUPS, Line.RETRIES, Line.REPLACEMENTS), start=1):
