@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Final, cast
@@ -15,7 +17,8 @@ from typing import Final, cast
 from benchmarks.figures import Figure, machine, show
 
 BENCHMARKS: Final[Mapping[str, str]] = {
-    "dev_market": "start-up, hosting a 5 MB file and memory of `datdot dev`",
+    "dev_market": "start-up and idle memory of `datdot dev`",
+    "hosting": "hosting a 5 MB file on `datdot dev`, and its memory",
     "transfers": "signed transfers a second through JSON-RPC",
     "proofs": "checking a proof of storage on chain",
     "rpc": "metadata and storage reads through JSON-RPC",
@@ -44,10 +47,17 @@ def main() -> None:
             print(f"{name:<12}{what}")
         return
     print(json.dumps({"machine": machine()}) if options.json else "  ".join(f"{k}: {v}" for k, v in machine().items()))
+    broken = []
     for name in options.only or BENCHMARKS:
         if not options.json:
             print(f"{name}: {BENCHMARKS[name]}")
-        show(run(name), options.json)
+        try:
+            show(run(name), options.json)
+        except Exception:
+            traceback.print_exc()
+            broken.append(name)
+    if broken:
+        sys.exit(f"these benchmarks could not run: {', '.join(broken)}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,15 @@
 """Changes of a Hyperbee: put and delete on a B-tree in memory, then encoded as blocks to append; no IO of its own.
 
-    batch = Batch(cache, log_length, Header())
+    from hypercore.bee import Batch
+    from hypercore.bee_blocks import BlockCache, Header
+    from hypercore.io.core import Core
+    from hypercore.io.log import Log
+
+    log = Log(Core.create())
+    batch = Batch(BlockCache(log), log.length, Header())
     await batch.put(b"key", b"value")
     await batch.delete(b"other")
-    blocks = batch.finish()                  append these, in one go
+    log.append([block for block, decoded in batch.finish()])
 
 Nodes are loaded on the way down and changed in memory; every change then writes the changed nodes, parents first, into
 its own block. Bytes are those that JavaScript writes: the same splits, the same borrowing and merging, the same order.

@@ -1,6 +1,6 @@
 """Which blocks are here: a set of block numbers as pages of bits, sized by what is set, not by the largest number."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 PAGE_BYTES = 4096
 PAGE_BITS = 8 * PAGE_BYTES
@@ -117,6 +117,10 @@ class Bitfield:
         changed = [(number, bytes(self._pages[number])) for number in sorted(self._changed)]
         self._changed.clear()
         return changed
+
+    def mark_changed(self, pages: Iterable[int]) -> None:
+        """Have `take_changed_pages` return these pages again."""
+        self._changed.update(number for number in pages if number in self._pages)
 
     def _page(self, number: int) -> bytearray:
         self._changed.add(number)

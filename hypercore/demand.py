@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hypercore import flat_tree
 from hypercore.errors import LocalProtocolError
@@ -110,4 +110,4 @@ class Seek:
     found: tuple[int, int] | None = None
     asked: bool = False
     plain: bool = False
-    pair: Demand | None = field(default=None)
+    pair: Demand | None = None

@@ -96,11 +96,20 @@ class DriveEntry:
 def _decode_blob(fields: Any) -> Blob:
     if not isinstance(fields, dict):
         raise DecodeError("blob is not a JSON object")
-    numbers = [fields.get(name) for name in ("blockOffset", "byteOffset", "blockLength", "byteLength")]
-    for number in numbers:
-        if type(number) is not int or not 0 <= number <= MAXIMUM_UINT:
-            raise DecodeError(f"blob has {number!r} where a number of blocks or bytes belongs")
-    return Blob(*numbers, block_map=bool(fields.get("blockMap")))
+    return Blob(
+        _number(fields, "blockOffset"),
+        _number(fields, "byteOffset"),
+        _number(fields, "blockLength"),
+        _number(fields, "byteLength"),
+        block_map=bool(fields.get("blockMap")),
+    )
+
+
+def _number(fields: dict[str, Any], name: str) -> int:
+    value = fields.get(name)
+    if type(value) is not int or not 0 <= value <= MAXIMUM_UINT:
+        raise DecodeError(f"{name} of a blob is {value!r:.40} where a number of blocks or bytes belongs")
+    return value
 
 
 def blobs_manifest(manifest: Manifest, key: bytes) -> Manifest | None:

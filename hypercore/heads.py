@@ -140,8 +140,9 @@ def verify_block_sizes(
     """Check the leaves against the head and each size against the maximum; returns the sizes.
 
     What this proves without the blocks themselves: a parent's hash covers the *sum* of its two leaves' sizes, so sums
-    of sibling pairs are certain and how a pair divides its sum is the prover's claim. Hence no block is larger than
-    twice the maximum, and `verify_block` with its content exposes a larger one. Raises `InvalidProof`.
+    of sibling pairs are certain and how a pair divides its sum is the prover's claim. Every pair, also one that lies
+    half outside of the range, must sum up to at most twice the maximum; hence no block of the range is larger than
+    that, and `verify_block` with its content exposes one that is larger than claimed. Raises `InvalidProof`.
     """
     if not 0 < len(proof.leaves) <= MAXIMUM_RANGE_BLOCKS:
         raise InvalidOperation(f"a range has 1 to {MAXIMUM_RANGE_BLOCKS} blocks, got {len(proof.leaves)}")
@@ -151,6 +152,7 @@ def verify_block_sizes(
                 f"block {proof.first + position} has {leaf.size} bytes, at most {maximum_block_bytes} are allowed"
             )
     _check_range(head, proof.first, proof.leaves, proof.siblings)
+    _check_edges(head, proof, maximum_block_bytes)
     return tuple(leaf.size for leaf in proof.leaves)
 
 
@@ -210,6 +212,22 @@ def _check_range(head: SignedHead, first: int, leaves: Sequence[SizedHash], sibl
         growth.append_root(node)
     if merkle.tree_hash(growth.roots) != head.tree_hash:
         raise InvalidChecksum("the proof does not lead to the tree hash of the head")
+
+
+def _check_edges(head: SignedHead, proof: BlockSizesProof, maximum_block_bytes: int) -> None:
+    """Bound the pairs at both ends of a checked range whose other leaf lies outside of it."""
+    end = proof.first + len(proof.leaves)
+    left, _ = _sides(head.length, proof.first, end)
+    pairs = []
+    if proof.first % 2:
+        pairs.append((proof.siblings[len(left) - 1], proof.leaves[0]))
+    if end % 2 and end < head.length:
+        pairs.append((proof.leaves[-1], proof.siblings[len(left)]))
+    for one, other in pairs:
+        if one.size + other.size > 2 * maximum_block_bytes:
+            raise InvalidProof(
+                f"two neighbours have {one.size + other.size} bytes together, which of them is large is not proven"
+            )
 
 
 def _placed(indexes: Iterable[int], sized: Sequence[SizedHash]) -> list[Node]:

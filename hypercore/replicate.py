@@ -6,48 +6,46 @@
     replicator.release(demand)
 
 Every peer is asked for blocks that it has and that nobody else was asked for, in rising order, up to its window. A
-block that a peer did not deliver goes back and is asked of the next one. The head follows the longest signed one.
+block that a peer did not deliver goes back and is asked of the next one; a peer that has nothing left to do takes over
+the requests of a slow one, and the answer that comes first counts. The head follows the longest signed one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
-from hypercore.errors import RemoteProtocolError, StaleProof
-from hypercore.messages import Data, Message, NoData, Request, Sync
-from hypercore.proof import BlockRequest, Proof, ProofRequest, UpgradeRequest
-from hypercore.replicate_peer import WINDOW_REQUESTS, Outstanding, ReplicatedCore, ReplicationPeer
-
-REQUEST_TIMEOUT_SECONDS = 15.0
+from hypercore.block_requests import BlockRequests
+from hypercore.demand import Demand, DemandSet, Seek
+from hypercore.errors import BlockNotAvailable, InvalidRequest, RemoteProtocolError, StaleProof
+from hypercore.follow import HeadFollower
+from hypercore.messages import Data, Message, NoData, Request
+from hypercore.proof import Proof, ProofRequest, UpgradeRequest
+from hypercore.replicate_peer import WINDOW_REQUESTS, ReplicationPeer
+from hypercore.requests import REQUEST_TIMEOUT_SECONDS, Outstanding, Purpose, ReplicatedCore
+from hypercore.seeking import Seeker
 
 ExtensionHandler = Callable[[ReplicationPeer, str, bytes], None]
 
 
-@dataclass(eq=False, slots=True)
-class Demand:
-    """Blocks [start, end) are wanted; `end` None stands for the end of the log, wherever it will be."""
-
-    start: int
-    end: int | None
-
-    def covers(self, index: int) -> bool:
-        """True when block `index` is wanted."""
-        return self.start <= index and (self.end is None or index < self.end)
-
-
 class Replicator:
-    """All peers of one core. `on_extension(peer, name, message)` gets messages of extensions."""
+    """All peers of one core.
 
-    def __init__(self, core: ReplicatedCore, on_extension: ExtensionHandler | None = None) -> None:
+    `on_extension(peer, name, message)` gets messages of extensions, `on_peer_state()` hears when a peer told its head.
+    """
+
+    def __init__(
+        self,
+        core: ReplicatedCore,
+        on_extension: ExtensionHandler | None = None,
+        on_peer_state: Callable[[], None] | None = None,
+    ) -> None:
         self.core = core
         self.on_extension = on_extension
+        self._on_peer_state = on_peer_state
         self.peers: list[ReplicationPeer] = []
-        self._demands: list[Demand] = []
-        self._asked: dict[int, ReplicationPeer] = {}
-        self._returned: dict[int, ReplicationPeer | None] = {}
-        self._positions: dict[tuple[ReplicationPeer, Demand], int] = {}
-        self._growing: ReplicationPeer | None = None
+        self._heads = HeadFollower(core)
+        self._seeker = Seeker(core, lambda start, end: self.want(start, end, urgent=True), self.release)
+        self._blocks = BlockRequests(core, self.peers)
         self._next_id = 1
         self._now_seconds = 0.0
         self._length, self._fork = core.length, core.fork
@@ -55,20 +53,35 @@ class Replicator:
 
     def want(self, start: int, end: int | None = None, *, urgent: bool = False) -> Demand:
         """Asks peers for blocks [start, end) until `release`; urgent demands go first."""
-        demand = Demand(start, end)
-        self._demands.insert(0 if urgent else len(self._demands), demand)
+        return self._add(Demand(start, end), urgent)
+
+    def want_blocks(self, indexes: Iterable[int], *, urgent: bool = False) -> Demand:
+        """Asks peers for single blocks until `release`."""
+        return self._add(DemandSet(indexes), urgent)
+
+    def _add(self, demand: Demand, urgent: bool) -> Demand:
+        self._blocks.add(demand, urgent=urgent)
         self.wake()
         return demand
 
     def release(self, demand: Demand) -> None:
         """Ends a demand; requests that nobody else wants are withdrawn."""
-        self._demands.remove(demand)
-        self._positions = {pair: position for pair, position in self._positions.items() if pair[1] is not demand}
-        for index, peer in list(self._asked.items()):
-            if demand.covers(index) and not self._wanted(index):
-                for id in [id for id, request in peer.inflight.items() if request.block == index]:
-                    peer.cancel(id)
-                del self._asked[index]
+        self._blocks.release(demand)
+
+    def seek(self, byte_offset: int, padding: int, on_found: Callable[[int, int], None]) -> Seek:
+        """Looks for the block that holds a byte, also in a log that has yet to grow there, until `release_seek`."""
+        seek = Seek(byte_offset, padding, on_found)
+        self._seeker.add(seek)
+        self.wake()
+        return seek
+
+    def look_again(self) -> None:
+        """Has seeks use what the core learned otherwise."""
+        self._seeker.advance()
+
+    def release_seek(self, seek: Seek) -> None:
+        """Ends a seek."""
+        self._seeker.remove(seek)
 
     def wake(self) -> None:
         """Has every peer look for something to do."""
@@ -85,7 +98,10 @@ class Replicator:
                 if any(other is not peer and self._can_answer(other, request) for other in self.peers):
                     peer.cancel(request.id)
                     peer.window = max(1, peer.window // 2)
-                    self._give_back(peer, request)
+                    if request.purpose is Purpose.GROWTH:
+                        self._heads.refused(peer)
+                    self._give_back(request)
+        self._heads.tick(self.peers, now_seconds)
         self.wake()
 
     def core_changed(self) -> None:
@@ -102,6 +118,16 @@ class Replicator:
             if news and core.has_range(news.start, news.stop):
                 peer.announce(news.start, len(news))
             peer.sync()
+
+    def core_signed(self) -> None:
+        """The core's head got the signature that peers accept."""
+        for peer in self.peers:
+            peer.sync(signed_anew=True)
+
+    def core_frozen(self) -> None:
+        """Shows every peer our side of a conflict, then stops replicating."""
+        for peer in self.peers:
+            peer.say_farewell(self._own_head(peer))
 
     def block_arrived(self, index: int) -> None:
         """Tells peers that lack block `index` that it is here now."""
@@ -131,171 +157,150 @@ class Replicator:
     def peer_closed(self, peer: ReplicationPeer) -> None:
         """A peer is gone; its requests are free again."""
         self.peers.remove(peer)
-        for request in peer.inflight.values():
-            self._give_back(peer, request)
-        peer.inflight.clear()
-        self._positions = {pair: position for pair, position in self._positions.items() if pair[0] is not peer}
+        for request in list(peer.inflight.values()):
+            peer.inflight.finish(request.id)
+            self._give_back(request)
+        self._heads.peer_closed(peer)
+        self._seeker.peer_closed(peer)
+        self._blocks.peer_closed(peer)
         self.wake()
 
     def peer_synced(self, peer: ReplicationPeer) -> None:
         """A peer told its state; others may take over growth from it."""
-        if self._growing is None:
+        if self._heads.idle:
             self.wake()
+        if self._on_peer_state is not None:
+            self._on_peer_state()
 
     def peer_announced(self, peer: ReplicationPeer, start: int) -> None:
         """A peer's blocks from `start` on changed."""
-        for (other, demand), position in self._positions.items():
-            if other is peer and position > start:
-                self._positions[(other, demand)] = max(start, demand.start)
+        self._blocks.peer_announced(peer, start)
 
     def next_requests(self, peer: ReplicationPeer) -> list[Message]:
         """Requests that fill the peer's window."""
         requests: list[Message] = []
-        growth = self._growth_request(peer)
-        if growth is not None:
-            self._growing = peer
-            requests.append(self._send(peer, growth, None))
+        if peer.paused or self.core.frozen:
+            return requests
+        about_head = self._heads.next_request(peer)
+        if about_head is not None:
+            request = self._send(peer, *about_head)
+            self._heads.sent(request)
+            requests.append(Request(request.id, request.proof))
         if peer.remote is None or peer.remote.fork != self.core.fork:
             return requests
-        while len(peer.inflight) < peer.window:
-            index = self._next_block(peer)
-            if index is None:
-                break
-            self._asked[index] = peer
-            block = BlockRequest(index, self.core.missing_nodes(2 * index))
-            requests.append(self._send(peer, ProofRequest(fork=self.core.fork, block=block), index))
+        while len(peer.inflight) < peer.window and (wanted := self._seeker.next_request(peer)) is not None:
+            proof, seek = wanted
+            seek.asked = True
+            requests.append(Request(self._send(peer, Purpose.SEEK, proof, seek=seek).id, proof))
+        while len(peer.inflight) < peer.window and (block := self._blocks.next(peer, self._now_seconds)) is not None:
+            request = self._send(peer, Purpose.BLOCK, block[0], trusts_order=block[1])
+            self._blocks.sent(request)
+            requests.append(Request(request.id, request.proof))
         return requests
 
     def receive_data(self, peer: ReplicationPeer, message: Data) -> None:
         """Takes an answer; raises RemoteProtocolError when it is none or its proof is wrong."""
-        request = peer.inflight.pop(message.request, None)
+        proof = message.proof
+        if message.request == 0:
+            if proof.upgrade is not None and proof.upgrade.start == 0 and not self.core.frozen:
+                self._heads.receive_head(peer, proof)
+            return
+        request = peer.inflight.finish(message.request)
         if request is None:
             return
-        proof = message.proof
-        if proof.block is None and proof.upgrade is None:
-            self._refuse(peer, request)
+        peer.has_answered = True
+        if proof.block is None and proof.upgrade is None and proof.hash is None:
+            self._refuse(request)
             return
         try:
-            self._check_answer(request, proof)
-            self.core.apply(proof)
+            self._take(request, proof)
         except (StaleProof, RemoteProtocolError) as problem:
-            self._give_back(peer, request)
+            self._give_back(request)
             if isinstance(problem, RemoteProtocolError):
-                raise
+                self._heads.proof_failed(peer, problem, self._now_seconds)
         else:
-            self._finish(request)
+            self._finish(request, answered=True)
             peer.window = min(WINDOW_REQUESTS, peer.window + 1)
+            self._seeker.advance()
 
     def receive_no_data(self, peer: ReplicationPeer, message: NoData) -> None:
         """A peer cannot answer; somebody else is asked."""
-        request = peer.inflight.pop(message.request, None)
+        request = peer.inflight.finish(message.request)
         if request is not None:
-            self._refuse(peer, request)
+            self._refuse(request)
 
     def receive_extension(self, peer: ReplicationPeer, name: str, message: bytes) -> None:
         """Hands an extension message to the handler, if there is one."""
         if self.on_extension is not None:
             self.on_extension(peer, name, message)
 
-    def _check_answer(self, request: Outstanding, proof: Proof) -> None:
-        if request.block is None:
-            if proof.upgrade is None or proof.fork != request.fork:
-                raise RemoteProtocolError("the answer to a request for growth shows no growth")
-        elif proof.block is None or proof.block.index != request.block:
-            raise RemoteProtocolError(f"the answer to a request for block {request.block} is another one")
-
-    def _finish(self, request: Outstanding) -> None:
-        if request.block is None:
-            self._growing = None
+    def _take(self, request: Outstanding, proof: Proof) -> None:
+        if request.purpose in (Purpose.GROWTH, Purpose.REORG):
+            self._heads.receive(request, proof)
+        elif request.purpose is Purpose.SEEK:
+            self._seeker.receive(request, proof)
         else:
-            self._asked.pop(request.block, None)
+            self._blocks.receive(request, proof)
 
-    def _refuse(self, peer: ReplicationPeer, request: Outstanding) -> None:
-        if request.block is not None:
-            peer.blocks.drop(request.block, 1)
-        elif peer.remote is not None:
-            peer.refused_growth = (self.core.length, peer.remote.fork, peer.remote.length)
-        self._give_back(peer, request)
+    def _finish(self, request: Outstanding, *, answered: bool, refused: bool = False) -> None:
+        if request.purpose in (Purpose.GROWTH, Purpose.REORG):
+            self._heads.ended(request, answered=answered)
+        elif request.purpose is Purpose.SEEK:
+            self._seeker.ended(request, refused=refused)
+        elif request.block is not None and answered:
+            self._blocks.done(request.block)
+        else:
+            self._blocks.give_back(request)
 
-    def _give_back(self, peer: ReplicationPeer, request: Outstanding) -> None:
-        self._finish(request)
+    def _refuse(self, request: Outstanding) -> None:
         if request.block is not None:
-            self._returned[request.block] = peer
+            request.peer.blocks.drop(request.block, 1)
+        elif request.purpose is Purpose.GROWTH:
+            self._heads.refused(request.peer)
+        self._give_back(request, refused=True)
+
+    def _give_back(self, request: Outstanding, *, refused: bool = False) -> None:
+        self._finish(request, answered=False, refused=refused)
         self.wake()
 
-    def _send(self, peer: ReplicationPeer, proof: ProofRequest, block: int | None) -> Request:
+    def _send(
+        self,
+        peer: ReplicationPeer,
+        purpose: Purpose,
+        proof: ProofRequest,
+        *,
+        trusts_order: bool = False,
+        seek: Seek | None = None,
+    ) -> Outstanding:
         id, self._next_id = self._next_id, self._next_id + 1
-        peer.inflight[id] = Outstanding(id, proof.fork, block, self._now_seconds)
-        return Request(id, proof)
-
-    def _growth_request(self, peer: ReplicationPeer) -> ProofRequest | None:
-        core, remote = self.core, peer.remote
-        if remote is None or self._growing is not None or not remote.length:
-            return None
-        if peer.refused_growth == (core.length, remote.fork, remote.length):
-            return None
-        manifest = core.manifest is None and remote.has_manifest
-        if remote.fork > core.fork:
-            return ProofRequest(fork=remote.fork, upgrade=UpgradeRequest(0, remote.length), manifest=manifest)
-        if not self._shows_growth(remote):
-            return None
-        growth = UpgradeRequest(core.length, remote.length - core.length)
-        return ProofRequest(fork=core.fork, upgrade=growth, manifest=manifest)
-
-    def _shows_growth(self, remote: Sync) -> bool:
-        """True when the peer is ahead on our fork and has heard our present length, so it can prove the difference."""
-        core = self.core
-        return (
-            remote.fork == core.fork
-            and remote.can_upgrade
-            and remote.length > core.length
-            and remote.remote_length == core.length
-        )
+        request = Outstanding(id, peer, purpose, proof, self._now_seconds, trusts_order, seek)
+        peer.inflight.add(request)
+        return request
 
     def _can_answer(self, peer: ReplicationPeer, request: Outstanding) -> bool:
+        if peer.paused:
+            return False
         if request.block is not None:
             return peer.blocks.has(request.block)
-        return peer.remote is not None and (peer.remote.fork > self.core.fork or self._shows_growth(peer.remote))
+        if request.purpose is Purpose.GROWTH:
+            return self._heads.can_prove_growth(peer)
+        return peer.remote is not None and peer.remote.fork == request.proof.fork
 
-    def _wanted(self, index: int) -> bool:
-        return index < self.core.length and not self.core.has(index) and any(d.covers(index) for d in self._demands)
-
-    def _next_block(self, peer: ReplicationPeer) -> int | None:
-        for index, failed in list(self._returned.items()):
-            if not self._wanted(index):
-                del self._returned[index]
-            elif peer.blocks.has(index) and not (failed is peer and self._others_have(peer, index)):
-                del self._returned[index]
-                return index
-        for demand in self._demands:
-            index_found = self._next_of(peer, demand)
-            if index_found is not None:
-                return index_found
-        return None
-
-    def _others_have(self, peer: ReplicationPeer, index: int) -> bool:
-        return any(other is not peer and other.blocks.has(index) for other in self.peers)
-
-    def _next_of(self, peer: ReplicationPeer, demand: Demand) -> int | None:
-        core = self.core
-        end = core.length if demand.end is None else min(demand.end, core.length)
-        position = self._positions.get((peer, demand), demand.start)
-        if position <= core.contiguous_length:
-            position = max(position, core.contiguous_length)
-        while True:
-            found = peer.blocks.next(position, end)
-            if found is None:
-                return None
-            position = found + 1
-            self._positions[(peer, demand)] = position
-            if not core.has(found) and found not in self._asked and found not in self._returned:
-                return found
+    def _own_head(self, peer: ReplicationPeer) -> Data | None:
+        remote, core = peer.remote, self.core
+        if remote is None or remote.fork != core.fork or not min(remote.length, core.length):
+            return None
+        growth = UpgradeRequest(0, min(remote.length, core.length))
+        try:
+            return Data(0, core.proof(ProofRequest(core.fork, upgrade=growth)))
+        except (BlockNotAvailable, InvalidRequest):
+            return None
 
     def _forget_requests(self) -> None:
         for peer in self.peers:
             for id in list(peer.inflight):
-                peer.cancel(id)
-        self._asked.clear()
-        self._returned.clear()
-        self._positions.clear()
-        self._growing = None
+                request = peer.cancel(id)
+                if request is not None and request.seek is not None:
+                    request.seek.asked = False
+        self._blocks.forget()
+        self._heads.forget()

@@ -266,6 +266,8 @@ class ReplicationPeer:
         """True when we store the tree nodes that prove growth from the peer's length to ours."""
         length = self.remote.length if self.remote else 0
         state = (length, self.core.length, self.core.fork)
+        if not self.core.signed:
+            return False
         if self.core.length == 0:
             return True
         if self._upgradable[0] != state:
@@ -313,6 +315,8 @@ class ReplicationPeer:
 
     def _answer(self, request: Request) -> Message:
         try:
+            if request.proof.upgrade is not None and not self.core.signed:
+                raise BlockNotAvailable("the head waits for the signature of the quorum")
             return Data(request.id, self.core.proof(request.proof))
         except (StaleProof, BlockNotAvailable, StoreCorrupt):
             manifest = self.core.manifest

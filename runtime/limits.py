@@ -5,8 +5,8 @@ from __future__ import annotations
 BLOCK_LENGTH_BYTES = 5 * 1024 * 1024
 """Sum of the encoded lengths of a block's extrinsics (FRAME's BlockLength)."""
 
-EXTRINSIC_LENGTH_BYTES = BLOCK_LENGTH_BYTES
-"""One extrinsic, length prefix included; refused before anything is decoded."""
+EXTRINSIC_LENGTH_BYTES = 512 * 1024
+"""One extrinsic, length prefix included; refused before anything is decoded. Peers pass on none that is longer."""
 
 EXTRINSICS_PER_BLOCK = 65_536
 """Number of extrinsics in a block's body."""

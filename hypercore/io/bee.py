@@ -1,16 +1,20 @@
 """Hyperbee: a sorted key-value store in one core, versioned, readable from peers without downloading it whole.
 
+    from hypercore.io.bee import Bee, Entry
+    from hypercore.io.corestore import Corestore
+
     async with Corestore(Path("store")) as store:
         bee = Bee(store.get("contacts"))
         await bee.put(b"ada", b"+44 1")
         async with bee.batch() as batch:                        # one append, all or nothing
             await batch.put(b"bob", b"+44 2")
             await batch.delete(b"ada")
-        print(await bee.get("bob"))                             # Entry(number=2, key=b'bob', value=b'+44 2')
+        found = await bee.get("bob")
+        assert found == Entry(number=2, key=b"bob", value=b"+44 2")
         async for entry in bee.entries(gte="a", lt="c"):
             print(entry.key, entry.value)
-        async for difference in bee.checkout(2).differences(bee.version):
-            print(difference.key)
+        async for difference in bee.differences(2):             # between version 2 and now
+            print(difference.key, difference.new, difference.old)
         friends = bee.sub("friends")                            # keys under a prefix of their own
         await friends.put("carl", b"+44 3")
 

@@ -1,8 +1,14 @@
 """Contents of any size in one core, cut into blocks of 64 KiB, and byte ranges of them back.
 
-blobs = Blobs(store.get("blobs"))
-blob = await blobs.write([b"any", b"chunks"])
-async for part in blobs.read(blob, start=2, length=3): ...
+    from hypercore.io.blobs import Blobs
+    from hypercore.io.corestore import Corestore
+
+    blobs = Blobs(Corestore().get("blobs"))
+    blob = await blobs.write([b"any", b"chunks"])
+    async for part in blobs.read(blob, start=2, length=3):
+        assert part == b"ych"
+
+Source: Hyperblobs 2.
 """
 
 from __future__ import annotations

@@ -1,23 +1,29 @@
 """A local copy of one hypercore: append, read, prove, and apply what peers prove."""
 
 import os
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from hypercore import crypto, merkle
 from hypercore.crypto import KeyPair
-from hypercore.errors import (
-    InvalidSignature,
-    LocalProtocolError,
-    ReadOnly,
-    StoreMissing,
+from hypercore.errors import CoreFrozen, InvalidSignature, StoreMissing
+from hypercore.io.core_editing import MAXIMUM_BATCH_BLOCKS, MAXIMUM_BLOCK_BYTES, CoreEditor
+from hypercore.io.events import (
+    Appended,
+    Applied,
+    BlockSource,
+    Cleared,
+    Conflicted,
+    CoreEvent,
+    Downloaded,
+    Signed,
+    Truncated,
 )
-from hypercore.io.core_state import CoreState
-from hypercore.io.events import Appended, Applied, BlockSource, Cleared, CoreEvent, Downloaded, Truncated
 from hypercore.io.files import Directory, DiskDirectory, MemoryDirectory
 from hypercore.io.journal import Change, StoredBlock, StoredHead
-from hypercore.io.store import Durability, Identity, Store
+from hypercore.io.store import Durability, Store
+from hypercore.io.store_files import Identity
 from hypercore.manifest import Manifest, verifier_for
 from hypercore.proof import (
     Proof,
@@ -28,20 +34,14 @@ from hypercore.proof import (
     verify_proof,
 )
 
-MAXIMUM_BLOCK_BYTES = 15 * 1024 * 1024
-MAXIMUM_BATCH_BLOCKS = 262_144
+WriterGuard = Literal["off", "unclean", "always"]
 
 
-class Core(CoreState):
+class Core(CoreEditor):
     """One hypercore in a directory or in memory; writable when the signing key is here.
 
     Methods are synchronous. After `close` every method that reads or writes raises `CoreClosed`.
     """
-
-    def __init__(self, store: Store, key_pair: KeyPair | None, block_source: BlockSource | None) -> None:
-        super().__init__(store, block_source)
-        self._key_pair = key_pair
-        self._listeners: list[Callable[[CoreEvent], None]] = []
 
     @classmethod
     def create(
@@ -78,9 +78,13 @@ class Core(CoreState):
         durability: Durability = "fsync",
         block_source: BlockSource | None = None,
         directory: Directory | None = None,
+        writer_guard: WriterGuard = "off",
     ) -> "Core":
         """The core of a directory, or, where there is none yet, a new empty copy of `key` that only peers can fill.
 
+        A writer whose last blocks were lost, in a crash without fsync or by restoring a backup, signs a second log when
+        it appends, which freezes the core everywhere. With `writer_guard` "always", or "unclean" after a start that
+        followed a crash, it appends only once `Replication.confirm_head` has asked peers.
         Raises `StoreMissing` when there is no core and no key, or a core of another key; `StoreLocked`; `StoreCorrupt`.
         """
         wanted = None if key is None else crypto.parse_key(key)
@@ -96,7 +100,9 @@ class Core(CoreState):
                 raise StoreMissing(f"the core in this directory is {crypto.z32_encode(store.identity.key)}")
             if key_pair is not None:
                 _check_signer(store.identity, key_pair)
-            return cls(store, key_pair or store.key_pair(), block_source)
+            core = cls(store, key_pair or store.key_pair(), block_source)
+            core._unconfirmed = writer_guard == "always" or (writer_guard == "unclean" and store.unclean)
+            return core
         except BaseException:
             store.abandon()
             raise
@@ -119,70 +125,6 @@ class Core(CoreState):
             self._verifier = None
         self._key_pair = key_pair
 
-    def append(self, blocks: bytes | Sequence[bytes]) -> int:
-        """Add one block, or several as one atomic change; returns the new length.
-
-        With durability "fsync" the blocks are on the medium when this returns. Raises `ReadOnly`, and
-        `LocalProtocolError` for a block above 15 MiB.
-        """
-        key_pair = self._signing_key()
-        batch = [blocks] if isinstance(blocks, bytes) else [bytes(block) for block in blocks]
-        if not batch:
-            return self.length
-        if len(batch) > MAXIMUM_BATCH_BLOCKS:
-            raise LocalProtocolError(f"a batch of {len(batch)} blocks, at most {MAXIMUM_BATCH_BLOCKS} are allowed")
-        for block in batch:
-            if len(block) > MAXIMUM_BLOCK_BYTES:
-                raise LocalProtocolError(f"a block of {len(block)} bytes, at most {MAXIMUM_BLOCK_BYTES} are allowed")
-        growth = merkle.append_batch(self._roots, batch)
-        start, offset = self.length, self.byte_length
-        stored = []
-        for index, block in enumerate(batch, start):
-            stored.append(StoredBlock(index, offset, len(block), block))
-            offset += len(block)
-        end = start + len(batch)
-        head = StoredHead(self.fork, end, self._verifier_now().sign(growth.roots, self.fork, key_pair))
-        self._store.commit(
-            Change(nodes=tuple(growth.nodes), blocks=tuple(stored), bits=((start, end, True),), head=head)
-        )
-        self._roots = tuple(growth.roots)
-        self._update_contiguous(start)
-        self._emit(Appended(end))
-        return end
-
-    def truncate(self, length: int, fork: int | None = None) -> None:
-        """Go back to the first `length` blocks and begin a new fork (the next number unless given).
-
-        Raises `ReadOnly`, and `LocalProtocolError` when the length or the fork does not go in that direction.
-        """
-        key_pair = self._signing_key()
-        fork = self.fork + 1 if fork is None else fork
-        if fork <= self.fork:
-            raise LocalProtocolError(f"fork {fork} is not above the present fork {self.fork}")
-        roots = merkle.read_roots(self._read_node, self._checked_length(length))
-        head = StoredHead(fork, length, self._verifier_now().sign(roots, fork, key_pair))
-        self._store.commit(Change(truncate_to=length, head=head))
-        self._roots = roots
-        self._contiguous = min(self._contiguous, length)
-        self._store.cut_data(self.byte_length)
-        self._emit(Truncated(length, fork))
-
-    def clear(self, start: int, end: int) -> int:
-        """Give up the contents of blocks `start` to `end - 1`; returns how many bytes the file system took back.
-
-        Tree and head stay, so the blocks can be downloaded again and proofs about others still work.
-        """
-        self._check_open()
-        end = min(end, self.length)
-        ranges = [self._data_range(*run) for run in self._store.bitfield.runs(start, end)]
-        if not ranges:
-            return 0
-        self._store.commit(Change(bits=((start, end, False),)))
-        self._contiguous = min(self._contiguous, start)
-        freed = self._store.free_data(ranges)
-        self._emit(Cleared(start, end))
-        return freed
-
     def proof(self, request: ProofRequest) -> Proof:
         """Answer a peer; raises `InvalidRequest`, `BlockNotAvailable` or `StaleProof`."""
         return create_proof(self.view(), request)
@@ -200,14 +142,22 @@ class Core(CoreState):
         With `keep_block=False` the block counts as here but its content is not written: a `BlockSource` has it.
         Raises `InvalidProof` (nothing is stored then) or `StaleProof`.
         """
-        batch = verify_proof(self.view(), proof)
+        return self.adopt(verify_proof(self.view(), proof), keep_block=keep_block)
+
+    def adopt(self, batch: VerifiedBatch, *, keep_block: bool = True) -> Applied:
+        """Store what a verified proof showed, in one atomic change; raises `CoreFrozen`."""
+        self._check_open()
+        if self._conflict is not None:
+            raise CoreFrozen(f"the core is frozen: {self._conflict}")
         old_length, old_fork = self.length, self.fork
+        if batch.head is not None and batch.head.fork > old_fork:
+            self._keep_for_snapshots(batch.ancestors, old_length, goes_back=True)
         if batch.manifest is not None:
             self._store.set_manifest(batch.manifest)
             self._verifier = None
         self._store.commit(self._change_of(batch, keep_block), sync=False)
         if batch.head is not None:
-            self._roots = batch.head.roots
+            self._set_head(batch.head.roots)
         return self._announce(batch, old_length, old_fork)
 
     def _change_of(self, batch: VerifiedBatch, keep_block: bool) -> Change:
@@ -240,11 +190,6 @@ class Core(CoreState):
             self._emit(Downloaded(index))
         return Applied((self.length, self.fork) != (old_length, old_fork), index)
 
-    def subscribe(self, listener: Callable[[CoreEvent], None]) -> Callable[[], None]:
-        """Call `listener` after each change, from within the changing call; returns what ends the subscription."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
-
     def sync(self) -> None:
         """Return once everything that was applied is on the medium."""
         self._check_open()
@@ -255,26 +200,8 @@ class Core(CoreState):
         if not self._closed:
             self._closed = True
             self._listeners.clear()
+            self._snapshots.clear()
             self._store.close()
-
-    def _signing_key(self) -> KeyPair:
-        self._check_open()
-        if self._key_pair is None:
-            raise ReadOnly("this copy of the core has no signing key")
-        return self._key_pair
-
-    def _data_range(self, start: int, end: int) -> tuple[int, int]:
-        first = merkle.byte_offset(self._read_node, self.length, 2 * start)
-        last = merkle.require(self._read_node, 2 * end - 2)
-        return first, merkle.byte_offset(self._read_node, self.length, last.index) + last.size - first
-
-    def _update_contiguous(self, index: int) -> None:
-        if index == self._contiguous:
-            self._contiguous = self._store.bitfield.first_unset(index)
-
-    def _emit(self, event: CoreEvent) -> None:
-        for listener in tuple(self._listeners):
-            listener(event)
 
 
 def _directory(path: Path | None) -> Directory:
@@ -287,4 +214,17 @@ def _check_signer(identity: Identity, key_pair: KeyPair) -> None:
         raise InvalidSignature("this key pair is not a signer of the core")
 
 
-__all__ = ["Appended", "Applied", "BlockSource", "Cleared", "Core", "CoreEvent", "Downloaded", "Truncated"]
+__all__ = [
+    "MAXIMUM_BATCH_BLOCKS",
+    "MAXIMUM_BLOCK_BYTES",
+    "Appended",
+    "Applied",
+    "BlockSource",
+    "Cleared",
+    "Conflicted",
+    "Core",
+    "CoreEvent",
+    "Downloaded",
+    "Signed",
+    "Truncated",
+]

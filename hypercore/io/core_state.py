@@ -1,13 +1,38 @@
 """What is known about a stored core: its identity, its signed head and its tree. Nothing here changes the core."""
 
+from dataclasses import dataclass
+
 from hypercore import crypto, merkle
 from hypercore.bitfield import Bitfield
+from hypercore.conflict import Conflict
+from hypercore.demand import Unknown, locate
 from hypercore.errors import BlockNotAvailable, CoreClosed, LocalProtocolError, StoreCorrupt
 from hypercore.io.events import BlockSource
 from hypercore.io.store import Store
 from hypercore.manifest import Manifest, Verifier, verifier_for
 from hypercore.merkle import Node
 from hypercore.proof import HeadProof, SignedHead, TreeView, encode_head_proof
+from hypercore.quorum import needs_quorum
+
+
+@dataclass(frozen=True, slots=True)
+class CoreInfo:
+    """A summary of a core.
+
+    `padding` is how many bytes of each block are not content; the last four are the bytes of its files.
+    """
+
+    key: bytes
+    discovery_key: bytes
+    length: int
+    contiguous_length: int
+    byte_length: int
+    fork: int
+    padding: int
+    data_bytes: int
+    tree_bytes: int
+    bitfield_bytes: int
+    journal_bytes: int
 
 
 class CoreState:
@@ -20,6 +45,8 @@ class CoreState:
         self._closed = False
         self._roots: tuple[Node, ...] = ()
         self._contiguous = 0
+        self._signed = True
+        self._conflict: Conflict | None = None
         self._load()
 
     @property
@@ -76,6 +103,21 @@ class CoreState:
     def closed(self) -> bool:
         """True after `close`."""
         return self._closed
+
+    @property
+    def frozen(self) -> bool:
+        """True when a second log was signed for this core: it may be read, not changed or replicated."""
+        return self._conflict is not None
+
+    @property
+    def conflict(self) -> Conflict | None:
+        """The two signed logs that froze this core."""
+        return self._conflict
+
+    @property
+    def signed(self) -> bool:
+        """True when peers accept the head: for several signers, when a quorum's signature is installed."""
+        return self._signed
 
     @property
     def recovered(self) -> str | None:
@@ -138,6 +180,33 @@ class CoreState:
             raise BlockNotAvailable(f"block {index} is neither in its source nor in the store")
         raise StoreCorrupt(f"the stored bytes of block {index} do not have its hash")
 
+    def seek(self, byte_offset: int, padding: int = 0) -> tuple[int, int]:
+        """(block, offset in it) of a byte of the log; its end is (length, 0). Blocks count as `padding` bytes smaller.
+
+        Raises `LocalProtocolError` for an offset beyond the log, and `BlockNotAvailable` when parts of the tree are not
+        here: `Replication.seek` asks peers for them.
+        """
+        self._check_open()
+        place = locate(self._read_node, self._roots, byte_offset, padding)
+        if isinstance(place, Unknown):
+            raise BlockNotAvailable(f"the tree below node {place.node.index}, which holds the byte, is not stored")
+        return place
+
+    def user_data(self, name: str) -> bytes | None:
+        """A value that was kept with `set_user_data`. It stays on this machine."""
+        self._check_open()
+        return self._store.user_data.get(name)
+
+    def info(self, padding: int = 0) -> CoreInfo:
+        """A summary, with the bytes that the store takes on the disk."""
+        self._check_open()
+        data, tree, bitfield, journal = self._store.file_bytes()
+        byte_length = self.byte_length - padding * self.length
+        return CoreInfo(
+            self.key, self.discovery_key, self.length, self.contiguous_length, byte_length, self.fork, padding,
+            data, tree, bitfield, journal,
+        )  # fmt: skip
+
     def _load(self) -> None:
         head = self._store.head
         try:
@@ -145,14 +214,15 @@ class CoreState:
         except BlockNotAvailable as error:
             raise StoreCorrupt(f"the tree lost a root of the head: {error}") from None
         self._contiguous = self._store.bitfield.first_unset()
-        if head.length and not self._head_is_signed():
+        self._signed = not head.length or self._verifier_now().verify(self._roots, self.fork, self.signature)
+        if not self._signed and not self._awaits_quorum():
             raise StoreCorrupt("the stored tree does not match its signature")
+        frozen = self._store.conflict()
+        self._conflict = Conflict.decode(frozen) if frozen is not None else None
 
-    def _head_is_signed(self) -> bool:
-        several_signers = self.manifest is not None and len(self.manifest.signers) > 1
-        if several_signers and len(self.signature) == crypto.SIGNATURE_SIZE:
-            return True  # one signer's own part: the quorum's signature is put together elsewhere
-        return self._verifier_now().verify(self._roots, self.fork, self.signature)
+    def _awaits_quorum(self) -> bool:
+        """True when the head is signed by one signer's own part only."""
+        return needs_quorum(self.manifest) and len(self.signature) == crypto.SIGNATURE_SIZE
 
     def _read_node(self, index: int) -> Node | None:
         return self._store.read_node(index)

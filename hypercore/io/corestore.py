@@ -1,12 +1,14 @@
 """Many cores in one place: named ones, made from one primary key, and copies of others; one replication for all.
 
-    async with Corestore(Path("store")) as store:
-        notes = store.get("notes")                              # ours, writable; the same key on every machine
+    from hypercore.io.corestore import Corestore
+
+    async with Corestore(Path("store")) as store, Corestore(Path("copies")) as copies:
+        notes = store.get("notes")                              # ours, writable; one key for one primary key and name
         notes.append(b"first")
-        other = store.get(key="cbgdchb6c3yk71ohk6a5itskcd77x6ornik4he8wuftbw7d6fmey")
-        async with store.replicate() as replication:            # peers get every core that they know the key of
-            await replication.connect("127.0.0.1", 4000)
-            print(await other.get(0))                           # comes from the peer
+        copy = copies.get(key=notes.key)
+        async with store.replicate() as serving, copies.replicate() as reading:
+            await reading.connect("127.0.0.1", await serving.listen())
+            assert await copy.get(0) == b"first"                # came from the peer, and is here now
 
 The keys are those that a JavaScript corestore derives from the same primary key, namespaces and names.
 

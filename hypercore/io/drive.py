@@ -1,15 +1,17 @@
 """Hyperdrive: a versioned folder of files in two cores, written by one and readable by everybody who has its key.
 
+    from hypercore.io.corestore import Corestore
+    from hypercore.io.drive import Drive
+
     async with Corestore(Path("store")) as store, Drive(store) as drive:
         await drive.put("/index.html", b"<h1>hello</h1>", metadata={"type": "text/html"})
         await drive.symlink("/home", "/index.html")
-        print(await drive.get("/index.html"))
+        assert await drive.get("/home", follow=True) == b"<h1>hello</h1>"
         async for path, entry in drive.list("/"):
             print(path, entry.executable, entry.linkname)
         async for part in drive.read("/index.html", start=4, length=5):
             print(part)
-        yesterday = drive.checkout(2)                           # the folder as it was
-        print(await yesterday.exists("/home"))
+        assert not await drive.checkout(2).exists("/home")      # the folder as it was
 
 Somebody else's drive is `Drive(store, key="…")` inside `store.replicate()`: entries and contents come when they are
 read.
@@ -79,7 +81,11 @@ class DriveView:
 
     async def get_blob(self, blob: Blob) -> bytes:
         """The content that an entry names."""
-        return await (await self._drive.blobs()).get(blob)
+        return await (await self.contents()).get(blob)
+
+    async def contents(self) -> Blobs:
+        """The core of contents. For a reader this waits for the header and the manifest of the drive."""
+        return await self._drive.blobs()
 
     def read(
         self, path: str, *, start: int = 0, length: int | None = None, follow: bool = False
@@ -93,13 +99,13 @@ class DriveView:
             entry = await self.entry(path, follow=follow)
             if entry is None or entry.blob is None:
                 raise NoSuchFile(f"there is no file {path} in the drive")
-            return (await self._drive.blobs()).read(entry.blob, start, length)
+            return (await self.contents()).read(entry.blob, start, length)
 
         return Opened(begin)
 
     async def size(self, entry: DriveEntry) -> int:
         """Bytes of an entry's content; 0 for a link."""
-        return await (await self._drive.blobs()).size(entry.blob) if entry.blob is not None else 0
+        return await (await self.contents()).size(entry.blob) if entry.blob is not None else 0
 
     def list(self, folder: str = "/") -> AsyncIterator[tuple[str, DriveEntry]]:
         """(path, entry) of every file in a folder and below it, in the order of paths."""
@@ -182,7 +188,7 @@ class Drive(DriveView):
         return self.bee.writable
 
     async def blobs(self) -> Blobs:
-        """The core of contents. For a reader this waits for the header and the manifest of the drive."""
+        """As `contents`."""
         if self._blobs is None:
             core = self.bee.log.core
             header = await self.bee.header() if core.length or not self._own else Header()

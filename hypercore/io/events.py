@@ -44,7 +44,22 @@ class Cleared:
     end: int
 
 
-CoreEvent = Appended | Downloaded | Truncated | Cleared
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The head of `length` blocks got the signature that peers accept: the quorum's."""
+
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conflicted:
+    """Two logs were signed for `length` blocks of `fork`; the core is frozen from now on."""
+
+    length: int
+    fork: int
+
+
+CoreEvent = Appended | Downloaded | Truncated | Cleared | Signed | Conflicted
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,14 +139,23 @@ class Journal:
         """Keep the records up to this offset."""
         self.size = end
 
+    def file_bytes(self) -> int:
+        """Bytes of both files."""
+        return sum(file.size() for file in self._files)
+
     def lost_bytes(self) -> int:
         """Bytes behind the last accepted record."""
         return self._files[self._current].size() - self.size
 
-    def append(self, payload: bytes, *, sync: bool) -> None:
+    def append(self, payload: bytes, *, sync: bool = False) -> None:
         """Add one record; with `sync` it is on the medium when this returns."""
         file = self._files[self._current]
-        file.write(self.size, _frame(payload, self.generation))
+        try:
+            file.write(self.size, _frame(payload, self.generation))
+        except OSError:
+            # What a full disk left of the record would otherwise lie behind the next, perhaps shorter one.
+            file.truncate(self.size)
+            raise
         if sync:
             file.sync()
         self.size += _FRAME.size + len(payload)
@@ -163,8 +172,13 @@ class Journal:
         out = Writer().uint(self.generation + 1)
         write_head(out, head)
         record = _frame(out.finish(), None)
-        file.write(0, record)
-        file.sync()
+        try:
+            file.write(0, record)
+            file.sync()
+        except OSError:
+            # A checkpoint that nobody knows of must not outrank the records that still follow in the present file.
+            file.truncate(0)
+            raise
         self._current, self.generation, self.size = number, self.generation + 1, len(record)
 
     def close(self) -> None:

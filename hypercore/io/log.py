@@ -1,5 +1,8 @@
 """A core as applications read and write it: plain blocks, decrypted, from here or from peers.
 
+    from hypercore.io.core import Core
+    from hypercore.io.log import Log
+
     log = Log(Core.create(), encryption_key=bytes(32))
     log.append([b"hello"])
     assert await log.get(0) == b"hello"                 # log.core.get(0) is the ciphertext that peers relay

@@ -21,18 +21,22 @@ A JavaScript peer is `core.replicate(isInitiator)` piped to a plain socket: the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 
 import trio
 
 from hypercore.crypto import KeyPair
-from hypercore.errors import HypercoreError
+from hypercore.demand import Demand
+from hypercore.errors import BlockNotAvailable, CoreFrozen, HeadUnconfirmed, HypercoreError, LocalProtocolError
 from hypercore.io.core import Core
-from hypercore.io.events import Appended, Cleared, CoreEvent, Downloaded, Truncated
+from hypercore.io.events import Appended, Cleared, Conflicted, CoreEvent, Downloaded, Signed, Truncated
 from hypercore.io.session import Session, new_key_pair
 from hypercore.replicate import Replicator
+
+log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 256
 TICK_SECONDS = 1.0
@@ -70,9 +74,13 @@ class Replication:
         self._max_connections = max_connections
         self._replicators: dict[bytes, Replicator] = {}
         self._unsubscribe: dict[bytes, Callable[[], None]] = {}
+        self._peer_told = trio.Event()
 
     def add(self, core: Core) -> Replicator:
-        """Replicates `core` with every peer, present and future. Adding it again asks peers again that had refused."""
+        """Replicates `core` with every peer, present and future. Adding it again asks peers again that had refused.
+
+        Raises `CoreFrozen` for a core of which two logs were signed.
+        """
         replicator = self._replicator(core)
         for session in self.sessions:
             session.replicate(replicator)
@@ -136,11 +144,77 @@ class Replication:
             position = core.bitfield.first_unset(position)
             return position >= stop
 
-        await self._fetch(core, start, stop, complete, timeout_seconds)
+        if not complete():
+            demand = self.add(core).want(start, stop)
+            await self._fetch(core, demand, complete, timeout_seconds, f"blocks {start} to {stop - 1}")
+
+    async def download_blocks(
+        self, core: Core, indexes: Iterable[int], *, timeout_seconds: float | None = None
+    ) -> None:
+        """Fetches single blocks from all peers, and waits for the log to grow to those beyond its end."""
+        missing = {index for index in indexes if not core.has(index)}
+
+        def complete() -> bool:
+            missing.difference_update([index for index in missing if core.has(index)])
+            return not missing
+
+        if not complete():
+            demand = self.add(core).want_blocks(missing)
+            await self._fetch(core, demand, complete, timeout_seconds, f"{len(missing)} blocks")
+
+    async def seek(
+        self, core: Core, byte_offset: int, *, padding: int = 0, timeout_seconds: float | None = None
+    ) -> tuple[int, int]:
+        """(block, offset in it) of a byte of the log; asks peers for the parts of its tree that are not here.
+
+        Waits for a log that is still shorter. Blocks count as `padding` bytes smaller than they are.
+        """
+        try:
+            return core.seek(byte_offset, padding)
+        except (BlockNotAvailable, LocalProtocolError):
+            if byte_offset < 0 or core.closed:
+                raise
+        found = trio.Event()
+        replicator = self.add(core)
+        seek = replicator.seek(byte_offset, padding, lambda block, offset: found.set())
+        unsubscribe = core.subscribe(lambda event: replicator.look_again())
+        try:
+            with trio.move_on_after(timeout_seconds if timeout_seconds is not None else float("inf")):
+                await found.wait()
+        finally:
+            unsubscribe()
+            replicator.release_seek(seek)
+        if seek.found is None:
+            raise ReplicationTimeout(self._too_late(core, f"the block of byte {byte_offset}", timeout_seconds))
+        return seek.found
+
+    async def confirm_head(self, core: Core, *, minimum_peers: int = 1, timeout_seconds: float = 10.0) -> int:
+        """Asks peers whether they have a longer log than this writer, takes it over, and allows appending.
+
+        Returns the length. Raises `HeadUnconfirmed` when fewer than `minimum_peers` told their head in time, or when
+        they have a longer log that could not be fetched: appending now would sign a second log.
+        """
+        replicator = self.add(core)
+
+        def confirmed() -> bool:
+            heads = [peer.remote for peer in replicator.peers if peer.remote is not None]
+            newest = max(((head.fork, head.length) for head in heads), default=(0, 0))
+            return len(heads) >= minimum_peers and newest <= (core.fork, core.length)
+
+        with trio.move_on_after(timeout_seconds):
+            while not confirmed():
+                await self._peer_told.wait()
+        if not confirmed():
+            raise HeadUnconfirmed(self._too_late(core, "agreement of peers with this head", timeout_seconds))
+        core.confirm_head()
+        return core.length
 
     async def get(self, core: Core, index: int, *, timeout_seconds: float | None = None) -> bytes:
         """Block `index`, fetched from a peer unless it is here; waits for the log to grow that far."""
-        await self._fetch(core, index, index + 1, lambda: core.has(index), timeout_seconds)
+        if not core.has(index):
+            replicator = self._replicators.get(core.discovery_key) or self.add(core)
+            demand = replicator.want(index, index + 1, urgent=True)
+            await self._fetch(core, demand, lambda: core.has(index), timeout_seconds, f"block {index}")
         return core.get(index)
 
     @asynccontextmanager
@@ -154,14 +228,11 @@ class Replication:
             replicator.release(demand)
 
     async def _fetch(
-        self, core: Core, start: int, end: int, complete: Callable[[], bool], timeout_seconds: float | None
+        self, core: Core, demand: Demand, complete: Callable[[], bool], timeout_seconds: float | None, what: str
     ) -> None:
-        if complete():
-            return
-        replicator = self._replicators.get(core.discovery_key) or self.add(core)
-        demand = replicator.want(start, end, urgent=end - start == 1)
+        replicator = self._replicators[core.discovery_key]
         try:
-            await self._until(core, complete, timeout_seconds, f"blocks {start} to {end - 1}")
+            await self._until(core, complete, timeout_seconds, what)
         finally:
             replicator.release(demand)
 
@@ -178,25 +249,34 @@ class Replication:
         finally:
             unsubscribe()
         if scope.cancelled_caught:
-            peers = self._replicators[core.discovery_key].peers if core.discovery_key in self._replicators else []
-            longest = max((peer.remote.length for peer in peers if peer.remote), default=0)
-            raise ReplicationTimeout(
-                f"{what} did not arrive within {timeout_seconds} s: {len(self.sessions)} links, "
-                f"{len(peers)} of them have this core, the longest with {longest} blocks; here are {core.length}"
-            )
+            raise ReplicationTimeout(self._too_late(core, what, timeout_seconds))
+
+    def _too_late(self, core: Core, what: str, timeout_seconds: float | None) -> str:
+        peers = self._replicators[core.discovery_key].peers if core.discovery_key in self._replicators else []
+        longest = max((peer.remote.length for peer in peers if peer.remote), default=0)
+        return (
+            f"{what} did not arrive within {timeout_seconds} s: {len(self.sessions)} links, "
+            f"{len(peers)} of them have this core, the longest with {longest} blocks; here are {core.length}"
+        )
 
     def _replicator(self, core: Core) -> Replicator:
         replicator = self._replicators.get(core.discovery_key)
         if replicator is None:
-            replicator = self._replicators[core.discovery_key] = Replicator(core)
+            if core.frozen:
+                raise CoreFrozen(f"the core is frozen: {core.conflict}")
+            replicator = self._replicators[core.discovery_key] = Replicator(core, on_peer_state=self._tell)
             self._unsubscribe[core.discovery_key] = core.subscribe(partial(_forward, replicator))
         return replicator
+
+    def _tell(self) -> None:
+        self._peer_told.set()
+        self._peer_told = trio.Event()
 
     def _lookup(self, discovery_key: bytes) -> Replicator | None:
         replicator = self._replicators.get(discovery_key)
         if replicator is None and self._resolve is not None:
             core = self._resolve(discovery_key)
-            replicator = self._replicator(core) if core is not None else None
+            replicator = self._replicator(core) if core is not None and not core.frozen else None
         return replicator
 
     async def _accept(self, stream: trio.SocketStream) -> None:
@@ -210,6 +290,8 @@ class Replication:
             await session.run()
         except (HypercoreError, OSError):
             pass  # kept as session.error: one bad peer must not end the others
+        except Exception:
+            log.exception("a link failed unexpectedly")  # our fault, but still one link's and not the others'
         finally:
             self.sessions.remove(session)
         if self._on_session_end is not None:
@@ -233,6 +315,10 @@ def _forward(replicator: Replicator, event: CoreEvent) -> None:
             replicator.truncated(length)
         case Cleared(start=start, end=end):
             replicator.blocks_cleared(start, end)
+        case Signed():
+            replicator.core_signed()
+        case Conflicted():
+            replicator.core_frozen()
 
 
 async def _wait_then_cancel(event: trio.Event, scope: trio.CancelScope) -> None:

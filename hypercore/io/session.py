@@ -156,6 +156,9 @@ class Session:
             for channel, peer in list(self._peers.items()):
                 for message in peer.take(SEND_BYTES):
                     self._mux.send(channel, message.type, message.encode())
+                if peer.closing:
+                    self._mux.close(channel)
+                    self._drop(channel)
             parts += [self._secret.send(plaintext) for plaintext in self._mux.flush()]
         return b"".join(parts)
 

@@ -5,6 +5,7 @@
     data                   block contents at their byte offset in the log; sparse where blocks are missing
     bitfield               which blocks are here, one bit each
     identity               key and manifest; `secret`: the signing seed, readable by its owner only
+    user-data, conflict    what the application keeps here; why the core is frozen
 
 A change goes to the journal first (with small blocks inside, large ones in `data` before it). Tree and bitfield changes
 are held in memory, bounded by the journal's size, until a checkpoint writes them out and starts the journal over.
@@ -12,37 +13,38 @@ Opening replays the journal. With durability "fsync" a synced change survives a 
 killed process, and a power cut loses at most what the operating system had not written, never consistency.
 """
 
+import errno
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 from hypercore import crypto, flat_tree
 from hypercore.bitfield import PAGE_BYTES, Bitfield
-from hypercore.encoding import Reader, Writer
-from hypercore.errors import DecodeError, StoreCorrupt, StoreExists, StoreMissing
+from hypercore.errors import (
+    DecodeError,
+    StoreCorrupt,
+    StoreExists,
+    StoreFailed,
+    StoreFull,
+    StoreMissing,
+)
 from hypercore.io.files import Directory
 from hypercore.io.journal import Change, Journal, StoredBlock, StoredHead
+from hypercore.io.store_files import Identity, decode_identity, decode_user_data, encode_identity, encode_user_data
 from hypercore.manifest import Manifest
 from hypercore.merkle import Node
 
 Durability = Literal["fsync", "process"]
 
 JOURNAL_BYTES_MAXIMUM = 1 << 20
+# While a full disk prevents checkpoints, the journal may grow to this size.
+JOURNAL_BYTES_WITHOUT_CHECKPOINT_MAXIMUM = 1 << 26
 INLINE_BLOCK_BYTES_MAXIMUM = 16_384
 
 _NODE_BYTES = 40
 _NO_HASH = bytes(crypto.HASH_SIZE)
-_IDENTITY_MAGIC = b"datdot core 1\n"
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What never changes about a core, except that a reader may learn the manifest later."""
-
-    key: bytes
-    manifest: Manifest | None
 
 
 class Store:
@@ -63,6 +65,9 @@ class Store:
         self.bitfield = Bitfield()
         self.head = StoredHead(0, 0, b"")
         self.recovered: str | None = None
+        self.unclean = False
+        self.user_data: Mapping[str, bytes] = {}
+        self._failed: str | None = None
 
     @classmethod
     def create(
@@ -78,7 +83,7 @@ class Store:
             if key_pair is not None:
                 directory.replace("secret", key_pair.seed, private=True)
             # The identity makes the store exist, so it is written last.
-            directory.replace("identity", _encode_identity(identity))
+            directory.replace("identity", encode_identity(identity))
         except BaseException:
             directory.close()
             raise
@@ -92,7 +97,8 @@ class Store:
             stored = directory.load("identity")
             if stored is None:
                 raise StoreMissing("there is no core in this directory")
-            store = cls(directory, _decode_identity(stored), durability=durability)
+            store = cls(directory, decode_identity(stored), durability=durability)
+            store.user_data = decode_user_data(directory.load("user-data"))
             store._recover()
         except BaseException:
             directory.close()
@@ -111,7 +117,7 @@ class Store:
     def set_manifest(self, manifest: Manifest) -> None:
         """Remember a manifest that was learned from a peer."""
         self.identity = Identity(self.identity.key, manifest)
-        self._directory.replace("identity", _encode_identity(self.identity))
+        self._directory.replace("identity", encode_identity(self.identity))
 
     def read_node(self, index: int) -> Node | None:
         """A stored tree node, or None."""
@@ -129,24 +135,79 @@ class Store:
         """Bytes of the data file; what was never written reads as zeros or is missing at the end."""
         return self._data.read(offset, size)
 
+    def set_user_data(self, name: str, value: bytes | None) -> None:
+        """Keep a value, or forget it; raises `LocalProtocolError` when all values together are too large."""
+        changed = {**self.user_data, name: value}
+        kept = {key: content for key, content in sorted(changed.items()) if content is not None}
+        encoded = encode_user_data(kept)
+        with self._disk_errors(recoverable=True):
+            self._directory.replace("user-data", encoded)
+        self.user_data = kept
+
+    def conflict(self) -> bytes | None:
+        """What `keep_conflict` kept."""
+        return self._directory.load("conflict")
+
+    def keep_conflict(self, conflict: bytes) -> None:
+        """Keep for good why the core is frozen."""
+        self._directory.replace("conflict", conflict)
+
+    def file_bytes(self) -> tuple[int, int, int, int]:
+        """Bytes of the files: data, tree, bitfield, journal."""
+        return self._data.size(), self._tree.size(), self._bitfield_file.size(), self._journal.file_bytes()
+
     def commit(self, change: Change, *, sync: bool = True) -> None:
-        """Apply a change atomically. `sync=False` lets a crash undo it, together with everything after it."""
+        """Apply a change atomically. `sync=False` lets a crash undo it, together with everything after it.
+
+        Raises `StoreFull`: nothing was changed; `StoreFailed`: the change may or may not be there after reopening.
+        """
+        self._check_usable()
         sync = sync and self._sync_changes
         logged = []
-        for block in change.blocks:
-            assert block.value is not None
-            self._data.write(block.offset, block.value)
-            inline = block.size <= INLINE_BLOCK_BYTES_MAXIMUM
-            self._unsynced_data |= not inline
-            logged.append(block if inline else StoredBlock(block.index, block.offset, block.size, None))
-        if sync and self._unsynced_data:
-            self._data.sync()
-            self._unsynced_data = False
-        record = Change(change.truncate_to, change.nodes, tuple(logged), change.bits, change.head)
-        self._journal.append(record.encode(), sync=sync)
+        with self._disk_errors(recoverable=True):
+            for block in change.blocks:
+                assert block.value is not None
+                self._data.write(block.offset, block.value)
+                inline = block.size <= INLINE_BLOCK_BYTES_MAXIMUM
+                self._unsynced_data |= not inline
+                logged.append(block if inline else StoredBlock(block.index, block.offset, block.size, None))
+        with self._disk_errors(recoverable=False):
+            if sync and self._unsynced_data:
+                self._data.sync()
+                self._unsynced_data = False
+        record = Change(change.truncate_to, change.nodes, tuple(logged), change.bits, change.head).encode()
+        with self._disk_errors(recoverable=True):
+            self._journal.append(record)
+        if sync:
+            with self._disk_errors(recoverable=False):
+                self._journal.sync()
         self._apply(change)
         if self._journal.size > JOURNAL_BYTES_MAXIMUM:
+            self._checkpoint_or_wait()
+
+    def _checkpoint_or_wait(self) -> None:
+        """The change is in the journal already, so a disk that is too full for a checkpoint does not undo it."""
+        try:
             self.checkpoint()
+        except StoreFull:
+            if self._journal.size > JOURNAL_BYTES_WITHOUT_CHECKPOINT_MAXIMUM:
+                self._failed = "the disk was full for too long"
+            _log.warning("the disk is full: the journal grows to %d bytes", self._journal.size)
+
+    def _check_usable(self) -> None:
+        if self._failed is not None:
+            raise StoreFailed(f"the store takes no more changes until it is opened again: {self._failed}")
+
+    @contextmanager
+    def _disk_errors(self, *, recoverable: bool) -> Iterator[None]:
+        """Names what the operating system reports. After a failed sync nobody knows what is on the medium."""
+        try:
+            yield
+        except OSError as error:
+            if recoverable and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreFull(f"the disk is full: {error}") from error
+            self._failed = str(error)
+            raise StoreFailed(f"the disk failed: {error}") from error
 
     def free_data(self, ranges: Iterable[tuple[int, int]]) -> int:
         """Give back the space of (offset, size) ranges; returns the bytes for which the file system could."""
@@ -167,24 +228,33 @@ class Store:
         self._journal.sync()
 
     def checkpoint(self) -> None:
-        """Write tree and bitfield out and start the journal over."""
-        # Only what can no longer be lost may reach the tree and the bitfield.
-        self.sync()
-        self._cut_tree_file()
-        for offset, records in _runs(self._pending):
-            self._tree.write(offset, records)
-        for number, page in self.bitfield.take_changed_pages():
-            self._bitfield_file.write(number * PAGE_BYTES, page)
-        for file in (self._data, self._tree, self._bitfield_file):
-            file.sync()
-        self._journal.restart(self.head)
+        """Write tree and bitfield out and start the journal over; raises `StoreFull` and then changed nothing."""
+        self._check_usable()
+        with self._disk_errors(recoverable=False):
+            # Only what can no longer be lost may reach the tree and the bitfield.
+            self.sync()
+        pages = self.bitfield.take_changed_pages()
+        try:
+            with self._disk_errors(recoverable=True):
+                self._cut_tree_file()
+                for offset, records in _runs(self._pending):
+                    self._tree.write(offset, records)
+                for number, page in pages:
+                    self._bitfield_file.write(number * PAGE_BYTES, page)
+                for file in (self._data, self._tree, self._bitfield_file):
+                    file.sync()
+                self._journal.restart(self.head)
+        except BaseException:
+            self.bitfield.mark_changed(number for number, _ in pages)
+            raise
         self._pending.clear()
         self._tree_file_length = self.head.length
 
     def close(self) -> None:
         """Write everything out and release the directory."""
         try:
-            self.checkpoint()
+            if self._failed is None:
+                self._checkpoint_or_wait()
         finally:
             self.abandon()
 
@@ -237,6 +307,7 @@ class Store:
             self._apply(change)
             self._journal.accept(end)
         lost = self._journal.lost_bytes()
+        self.unclean = bool(changes or lost)
         if lost:
             self.recovered = (
                 f"the journal {reason}: its last {lost} bytes were dropped, "
@@ -246,7 +317,7 @@ class Store:
         # Bits above the length can only come from a page that was written for changes which were lost.
         self.bitfield.set_range(self.head.length, max(self.head.length, 8 * self._bitfield_file.size()), False)
         if lost or changes:
-            self.checkpoint()
+            self._checkpoint_or_wait()
 
     def _replay_blocks(self, change: Change, later: list[Change]) -> bool:
         """Put small blocks back into the data file and check that large ones are there.
@@ -293,19 +364,3 @@ def _runs(nodes: dict[int, Node]) -> Iterator[tuple[int, bytes]]:
         records.append(nodes[index].size.to_bytes(8, "little") + nodes[index].hash)
     if start is not None:
         yield _NODE_BYTES * start, b"".join(records)
-
-
-def _encode_identity(identity: Identity) -> bytes:
-    out = Writer().fixed(identity.key, crypto.KEY_SIZE)
-    body = out.optional_buffer(identity.manifest.encode() if identity.manifest else None).finish()
-    return _IDENTITY_MAGIC + body + crypto.hash_bytes(body)
-
-
-def _decode_identity(data: bytes) -> Identity:
-    body = data[len(_IDENTITY_MAGIC) : -crypto.HASH_SIZE]
-    if not data.startswith(_IDENTITY_MAGIC) or data != _IDENTITY_MAGIC + body + crypto.hash_bytes(body):
-        raise StoreCorrupt("the file `identity` is damaged or of another version")
-    reader = Reader(body)
-    key = reader.fixed(crypto.KEY_SIZE)
-    manifest = reader.optional_buffer()
-    return Identity(key, Manifest.decode(manifest) if manifest else None)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from node.cli.options import set_up_logs
 from node.cli.output import Refused, print_event, print_result, refusing
 
 app = typer.Typer(help="Create, fill, read and share hypercores.", no_args_is_help=True)
@@ -92,6 +93,7 @@ def clone(
     from node.cli.running import run_until_stopped
 
     with refusing(HypercoreError, OSError):
+        set_up_logs("warning", as_json=False)
         facts = run_until_stopped(_clone, key, [endpoint(peer) for peer in peers], directory, timeout)
         if facts is not None:
             print_result(facts, as_json)
@@ -109,6 +111,7 @@ def serve(
     from node.cli.running import run_until_stopped
 
     with refusing(HypercoreError, OSError):
+        set_up_logs("warning", as_json=False)
         run_until_stopped(_serve, directory, host, port, as_json)
 
 

@@ -16,7 +16,7 @@ from node.cli.options import (
     checked_shares,
     set_up_logs,
 )
-from node.cli.output import REFUSED, refusing
+from node.cli.output import refuse, refusing
 
 DEFAULT_BLOCK_SECONDS = 1.0
 DEFAULT_LOCALNET_BLOCK_SECONDS = 6.0
@@ -59,7 +59,7 @@ def dev(
         with refusing(StartRefused):
             done = run_until_stopped(run_dev, config, as_json)
     if done is False:
-        raise typer.Exit(REFUSED)
+        refuse(f"not everything was available within {timeout:g} s: give it more --timeout")
 
 
 def localnet(
@@ -97,4 +97,4 @@ def localnet(
         with refusing(StartRefused):
             done = run_until_stopped(run_localnet, config, as_json)
     if done is False:
-        raise typer.Exit(REFUSED)
+        refuse(f"not everything was available within {timeout:g} s: give it more --timeout")

@@ -107,7 +107,7 @@ class Sponsor:
         async with self._market.blocks() as blocks:
             while not progress.is_proven:
                 block = await anext(blocks)
-                for event in (*progress.hear(block.events), *progress.look()):
+                for event in (*progress.look(), *progress.hear(block.events)):
                     yield event
 
     async def _read_back(self, shared: SharedCore, progress: PlanProgress) -> Available:

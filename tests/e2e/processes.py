@@ -15,9 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from tests.interop import node
 
@@ -37,6 +37,8 @@ class Program:
         self.name = " ".join(Path(part).name for part in argv[:6])
         self.lines: list[Line] = []
         self.log: list[str] = []
+        self.not_json: list[str] = []
+        self._is_json = "--json" in argv
         self._changed = threading.Condition()
         self._open_pipes = 2
         self._process = subprocess.Popen(
@@ -52,7 +54,7 @@ class Program:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         readers = (
-            (self._process.stdout, lambda text: self.lines.append(json.loads(text))),
+            (self._process.stdout, self._keep_line),
             (self._process.stderr, self.log.append),
         )
         self._threads = [threading.Thread(target=self._read, args=reader, daemon=True) for reader in readers]
@@ -71,7 +73,7 @@ class Program:
 
     def line(self, wanted: Callable[[Line], bool], within_seconds: float = LINE_SECONDS) -> Line:
         """The first line that satisfies the condition, already printed or to come; an error when there is none."""
-        return self._wait_for(self.lines, wanted, within_seconds)
+        return cast(Line, self._wait_for(self.lines, wanted, within_seconds))
 
     def event(self, name: str, within_seconds: float = LINE_SECONDS, **values: object) -> Line:
         """The first line with this value of "event" and these other values."""
@@ -80,7 +82,7 @@ class Program:
 
     def logged(self, text: str, within_seconds: float = LINE_SECONDS) -> str:
         """The first line of standard error that contains the text."""
-        return self._wait_for(self.log, lambda line: text in line, within_seconds)
+        return cast(str, self._wait_for(self.log, lambda line: text in line, within_seconds))
 
     def events(self, name: str) -> list[Line]:
         """All lines with this value of "event" up to now."""
@@ -124,10 +126,9 @@ class Program:
             self._join()
             for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
                 assert pipe is not None
-                try:
+                with suppress(BrokenPipeError):
                     pipe.close()
-                except BrokenPipeError:
-                    continue
+        assert not (self._is_json and self.not_json), f"{self.name} printed other lines than JSON: {self.not_json}"
 
     def tail(self) -> str:
         """The last lines of both outputs, for messages."""
@@ -150,10 +151,16 @@ class Program:
                         f"{self.name} did not print what was expected within {within_seconds:g} s:\n{self.tail()}"
                     )
 
+    def _keep_line(self, text: str) -> None:
+        try:
+            self.lines.append(json.loads(text))
+        except ValueError:
+            self.not_json.append(text)
+
     def _read(self, pipe: IO[str], keep: Callable[[str], None]) -> None:
         for text in pipe:
             with self._changed:
-                assert len(self.lines) + len(self.log) < MAX_LINES, f"{self.name} prints too much"
+                assert len(self.lines) + len(self.log) + len(self.not_json) < MAX_LINES, f"{self.name} prints too much"
                 keep(text.rstrip("\n"))
                 self._changed.notify_all()
         with self._changed:

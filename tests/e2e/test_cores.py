@@ -47,7 +47,7 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Line]
             for name, source in sources.items():
                 found[name] = market.event("available", 120, key=source.split("@")[0])
             for writer in (manifest_writer, compat_writer, python):
-                writer.kill()
+                assert writer.stop() == 0
             yield found
             assert market.stop() == 0
             assert market.log == []

@@ -28,7 +28,7 @@ CHUNK_BYTES = 65_536
 CONTENT = random.Random(1).randbytes(10 * CHUNK_BYTES + 4_321)  # eleven chunks, so two contracts; the last chunk is odd
 CHUNKS, CONTRACTS, COPIES = 11, 2, 3
 FIRST_TIMES = (
-    "ready", "feed_published", "plan_published", "sealing", "paid", "hosting_started", "storage_proof_confirmed",
+    "ready", "feed_published", "plan_published", "sealing", "hosting_started", "paid", "storage_proof_confirmed",
     "available",
 )  # fmt: skip
 
@@ -75,6 +75,16 @@ def test_a_share_with_a_timeout_tells_every_step_in_order_and_ends_with_status_0
     assert names.count("available") == names.count("ready") == 1
     assert names[-1] == "available"
     assert program.log == []  # nothing worth a warning happens in an ordinary run
+
+
+def test_a_share_that_is_not_available_in_time_ends_with_status_1_and_a_sentence(tmp_path: Path) -> None:
+    options = ("--json", "--timeout", 1, "--rpc-port", 0, "--app-port", 0)
+    with datdot("dev", "--share", share(tmp_path), *options) as program:
+        assert program.exit_status() == 1
+        (said,) = program.log
+    assert said.startswith("datdot: ")
+    assert "within 1 s" in said
+    assert not program.events("available")
 
 
 def check_money_until_the_end(program: Program, chain: Chain) -> None:

@@ -131,7 +131,8 @@ def test_block_sizes_of_a_range_are_verified_against_the_stored_head_alone(
     assert decode_block_sizes_proof(encode_block_sizes_proof(proof)) == proof
     assert verify_block_sizes(head, proof) == tuple(sizes[first : last + 1])
     largest = max(sizes[first : last + 1])
-    assert verify_block_sizes(head, proof, largest)
+    neighbours = sizes[first - first % 2 : last + 1 + (last + 1) % 2]
+    assert verify_block_sizes(head, proof, max(neighbours))
     if largest:
         with pytest.raises(InvalidProof, match="are allowed"):
             verify_block_sizes(head, proof, largest - 1)
@@ -199,3 +200,25 @@ def test_random_bytes_are_refused_with_a_decode_error(data: bytes) -> None:
             decode(data)
         except DecodeError:
             continue
+
+
+@pytest.mark.parametrize(("large", "shown"), [(0, 0), (1, 1), (2, 2), (3, 3)])
+def test_a_large_block_cannot_hide_behind_a_neighbour_outside_of_the_range(large: int, shown: int) -> None:
+    sizes = [5, 5, 5, 5, 5]
+    sizes[large] = 200_000
+    core = Core.create(None, key_pair=KEY_PAIR)
+    core.append([bytes(size) for size in sizes])
+    honest = create_range_proof(core.view(), shown, shown)
+    neighbour = next(place for place, sibling in enumerate(honest.siblings) if sibling.size == 5)
+    siblings = list(honest.siblings)
+    siblings[neighbour] = SizedHash(200_000, siblings[neighbour].hash)
+    forged = BlockSizesProof(shown, (SizedHash(5, honest.leaves[0].hash),), tuple(siblings))
+    with pytest.raises(InvalidProof, match="neighbours"):
+        verify_block_sizes(core.signed_head(), forged)
+
+
+def test_a_last_block_without_a_neighbour_and_one_beside_a_block_of_full_size_are_proven() -> None:
+    core = Core.create(None, key_pair=KEY_PAIR)
+    core.append([bytes(65_536), bytes(65_536), bytes(65_536)])
+    for index in range(3):
+        assert verify_block_sizes(core.signed_head(), create_range_proof(core.view(), index, index)) == (65_536,)

@@ -192,17 +192,22 @@ def test_weight_that_was_not_used_is_given_back(chain: TinyChain, alice: Signer)
 
 def test_a_block_is_full_at_its_normal_length(chain: TinyChain, alice: Signer) -> None:
     execution = chain.begin()
-    remark = RuntimeCall("System", "remark", {"remark": bytes(1_500_000)})
+    remark = RuntimeCall("System", "remark", {"remark": bytes(500_000)})
     sizes = []
-    for nonce in range(3):
+    for nonce in range(9):
         wrapped = chain.signed(alice, "wrap", nonce=nonce, inner=remark)
         sizes.append(len(wrapped))
         execution.apply(wrapped)
     with pytest.raises(InvalidTransaction, match="all extrinsics") as caught:
-        execution.apply(chain.signed(alice, "count", nonce=3, amount=1))
+        execution.apply(chain.signed(alice, "count", nonce=9, amount=1))
     assert caught.value.kind is Validity.EXHAUSTS_RESOURCES
     assert sum(sizes) > limits.BLOCK_LENGTH_BYTES * 3 // 4
     execution.finalize()
+
+
+def test_an_extrinsic_that_peers_would_not_pass_on_is_refused_before_it_is_decoded(chain: TinyChain) -> None:
+    with pytest.raises(MalformedTransaction, match="at most"):
+        chain.begin().apply(bytes(limits.EXTRINSIC_LENGTH_BYTES + 1))
 
 
 # Eras

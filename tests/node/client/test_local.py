@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from pathlib import Path
 
 import trio
@@ -14,10 +15,11 @@ from tests.node.chain.conftest import ALICE, BOB, ManualClock, Node
 
 
 async def follow(chain: LocalChain, count: int, found: list[BlockEvents]) -> None:
-    async for block in chain.blocks():
-        found.append(block)
-        if len(found) == count:
-            return
+    async with aclosing(chain.blocks()) as blocks:
+        async for block in blocks:
+            found.append(block)
+            if len(found) == count:
+                return
 
 
 async def test_followers_hear_the_events_that_the_state_records(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from node import limits
 from node.net.cbor import decode
 from node.net.gossip import Outbox, SeenCache
 from node.net.messages import Batch
+from runtime import limits as runtime_limits
 
 
 async def taken(outbox: Outbox) -> list[tuple[bytes, ...]]:
@@ -84,3 +85,7 @@ async def test_a_batch_holds_a_bounded_number_of_items() -> None:
     outbox = Outbox(2 * limits.MAX_BATCH_ITEMS)
     outbox.put([index.to_bytes(4, "big") for index in range(2 * limits.MAX_BATCH_ITEMS)])
     assert [len(batch) for batch in await taken(outbox)] == [limits.MAX_BATCH_ITEMS] * 2
+
+
+def test_whatever_extrinsic_a_chain_accepts_can_be_passed_on() -> None:
+    assert runtime_limits.EXTRINSIC_LENGTH_BYTES <= limits.MAX_EXTRINSIC_BYTES

@@ -64,3 +64,15 @@ async def test_provider_that_is_registered_already_is_not_registered_again(tmp_p
         assert len(market.chain.of_kind(Registered)) == before == 1
         async with market.provider("Provider0", hosting_slots=9):
             assert len(market.chain.of_kind(Registered)) == 2
+
+
+async def test_an_account_whose_directory_cannot_be_used_begins_anew_and_stops_nobody(tmp_path: Path) -> None:
+    async with open_market(tmp_path, "Provider0", "Provider1") as market:
+        lanes = tmp_path / "Provider0" / "lanes"
+        lanes.parent.mkdir(parents=True, exist_ok=True)
+        lanes.write_bytes(b"not a directory")
+        async with market.starting_provider("Provider0") as broken, market.provider("Provider1") as sound:
+            assert sound.user_id == market.user_id("Provider1")
+            assert not broken.ready.is_set()
+            lanes.unlink()
+            await until(broken.ready.is_set)

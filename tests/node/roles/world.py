@@ -190,14 +190,19 @@ class Market:
         return ProviderConfig(self.directory / name, WorkOffer(**wanted))
 
     @asynccontextmanager
-    async def provider(self, name: str, **offer: int) -> AsyncIterator[ProviderService]:
+    async def starting_provider(self, name: str, **offer: int) -> AsyncIterator[ProviderService]:
         async with self.endpoint(name) as endpoint:
             start = ProviderService.start(self.config(name, **offer), endpoint, self.chain, self.pool)
             async with start as service:
-                with trio.fail_after(PATIENCE_SECONDS):
-                    await service.ready.wait()
-                self.providers[name] = service
                 yield service
+
+    @asynccontextmanager
+    async def provider(self, name: str, **offer: int) -> AsyncIterator[ProviderService]:
+        async with self.starting_provider(name, **offer) as service:
+            with trio.fail_after(PATIENCE_SECONDS):
+                await service.ready.wait()
+            self.providers[name] = service
+            yield service
 
     async def publish(self, endpoint: ServiceEndpoint, core: Core, blocks: int = 5_000) -> int:
         """Have the endpoint's account sponsor the hosting of a core and serve it; returns the plan's contract."""

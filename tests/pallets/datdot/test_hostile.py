@@ -173,7 +173,8 @@ def test_a_form_names_no_more_conditions_than_a_draw_can_look_at(world: World, w
     world.join(2)
     regions = tuple(Region(letter) for letter in "0123456789")
     components = Components(resources=(Resources(1, 1, 1),), regions=regions)
-    arguments = offer_arguments((Role.HOSTER,), 1, components=components, **{where: (-1,) * 9})
+    conditions: dict[str, Any] = {where: (-1,) * 9}
+    arguments = offer_arguments((Role.HOSTER,), 1, components=components, **conditions)
     assert world.refused(world.people[2], "register_for_work", **arguments) is DatDotError.LIMIT_EXCEEDED
 
 

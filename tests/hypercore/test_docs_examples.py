@@ -1,0 +1,68 @@
+"""The examples in docstrings and guides run as they stand."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+import trio
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60
+MODULES = (
+    "hypercore/bee.py",
+    "hypercore/io/bee.py",
+    "hypercore/io/blobs.py",
+    "hypercore/io/corestore.py",
+    "hypercore/io/drive.py",
+    "hypercore/io/drive_mirror.py",
+    "hypercore/io/log.py",
+)
+GUIDE = "docs/how-to/hyperbee-and-hyperdrive.md"
+
+
+def example_of(module: str) -> str:
+    """The first indented block of a module's docstring."""
+    docstring = ast.get_docstring(ast.parse((ROOT / module).read_text()))
+    assert docstring is not None
+    lines = docstring.split("\n")
+    start = next(number for number, line in enumerate(lines) if line.startswith("    "))
+    end = next((n for n in range(start, len(lines)) if lines[n] and not lines[n].startswith("    ")), len(lines))
+    return textwrap.dedent("\n".join(lines[start:end]))
+
+
+def run_body(source: str) -> None:
+    """Runs statements as the body of an async function."""
+    program = "from pathlib import Path\nasync def main():\n" + textwrap.indent(source, "    ")
+    names: dict[str, object] = {}
+    exec(compile(program, "example", "exec"), names)
+    main = names["main"]
+
+    async def bounded() -> None:
+        with trio.fail_after(PATIENCE_SECONDS):
+            await main()  # type: ignore[operator]
+
+    trio.run(bounded)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_example_of_a_module_runs(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_body(example_of(module))
+
+
+def programs_of_the_guide() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / GUIDE).read_text(), re.DOTALL)
+
+
+def test_the_guide_has_programs() -> None:
+    assert len(programs_of_the_guide()) >= 3
+
+
+@pytest.mark.parametrize("number", range(len(programs_of_the_guide())))
+def test_a_program_of_the_guide_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(programs_of_the_guide()[number], GUIDE, "exec"), {"__name__": "__main__"})
