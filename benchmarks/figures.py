@@ -47,20 +47,27 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def machine() -> dict[str, object]:
-    """Where the figures come from."""
+    """Where the figures come from; "load" is the number of processes that already ran on it in the last minute."""
     return {
         "host": platform.node(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
     }
 
 
 def show(figures: Sequence[Figure], as_json: bool = False) -> None:
-    """Print figures, one a line."""
+    """Print figures, one a line. An indented name belongs to the one above; for programs it is written out."""
+    above = ""
     for figure in figures:
-        print(json.dumps(figure.to_json()) if as_json else figure, flush=True)
+        name = figure.name
+        if name.startswith(" "):
+            name = f"{above}: {name.strip()}"
+        else:
+            above = name
+        print(json.dumps({**figure.to_json(), "name": name}) if as_json else figure, flush=True)
 
 
 def progress(what: str) -> None:

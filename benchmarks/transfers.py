@@ -218,9 +218,12 @@ async def measure(transfers: int) -> list[Figure]:
                 progress(f"transfers: {name}")
                 await trio.sleep(SETTLE_SECONDS)
                 waits.clear()
+                processor_begin = dev.processor_seconds()
                 run = await submit_all(market, extrinsics, send, rate)
+                processor_ms = 1_000 * (dev.processor_seconds() - processor_begin) / len(extrinsics)
                 goal = GOAL_PER_SECOND if send is websocket and rate is None else None
                 figures += figures_of(name, run, waits, goal)
+                figures.append(Figure("  processor time of the node, per transfer", processor_ms, "ms"))
         nursery.cancel_scope.cancel()
     return figures
 

@@ -199,12 +199,12 @@ class Batch:
         """The blocks to append, each with its decoded form (None for the header)."""
         if not self._changes:
             return []
-        for change in self._changes[:-1]:
-            _leave_out_superfluous(change)
         out: list[tuple[bytes, BeeBlock | None]] = []
         if self._header is not None:
             out.append((self._header.encode(), None))
         for change in self._changes:
+            if change is not self._changes[-1]:
+                _leave_out_superfluous(change)
             index = encode_index([child.node.level() for child in change.nodes if child.node is not None])
             block = BeeBlock(change.number, change.key, change.value, index)
             out.append((block.encode(), block))

@@ -94,33 +94,44 @@ class Level:
 class BeeBlock:
     """One change: `value` None with the key gone from the tree is a deletion."""
 
-    __slots__ = ("_index", "_levels", "key", "number", "value")
+    __slots__ = ("_index", "_parts", "key", "number", "value")
 
     def __init__(self, number: int, key: bytes, value: bytes | None, index: bytes) -> None:
         self.number = number
         self.key = key
         self.value = value
         self._index = index
-        self._levels: tuple[Level, ...] | None = None
+        self._parts: list[bytes | Level] | None = None
 
     @property
     def levels(self) -> tuple[Level, ...]:
-        """The tree nodes in this block; raises `DecodeError`."""
-        if self._levels is None:
-            parts = [part for field, part in protobuf.read_fields(self._index) if field == 1]
-            self._levels = tuple([Level.decode(part, self.number) for part in parts if isinstance(part, bytes)])
-        return self._levels
+        """All tree nodes in this block; raises `DecodeError`."""
+        return tuple([self.level(offset) for offset in range(len(self._read_parts()))])
 
     def level(self, offset: int) -> Level:
-        """The tree node at `offset`."""
-        if offset >= len(self.levels):
+        """The tree node at `offset`; raises `DecodeError`.
+
+        Only this one is checked: a batch of JavaScript may leave nodes behind that nothing refers to, and that are
+        those of a later change.
+        """
+        parts = self._read_parts()
+        if offset >= len(parts):
             raise DecodeError(f"block {self.number} has no node {offset}")
-        return self.levels[offset]
+        part = parts[offset]
+        if isinstance(part, bytes):
+            part = parts[offset] = Level.decode(part, self.number)
+        return part
 
     @property
     def is_deletion(self) -> bool:
         """True when this change removed its key."""
-        return self.value is None and not any(self.number in level.keys for level in self.levels)
+        return self.value is None and not any(self.number in _keys_of(part) for part in self._read_parts())
+
+    def _read_parts(self) -> list[bytes | Level]:
+        if self._parts is None:
+            fields = protobuf.read_fields(self._index)
+            self._parts = [value for number, value in fields if number == 1 and isinstance(value, bytes)]
+        return self._parts
 
     @property
     def size(self) -> int:
@@ -139,6 +150,10 @@ class BeeBlock:
         if 1 not in fields or 2 not in fields:
             raise DecodeError(f"block {number} is not a change of a Hyperbee")
         return cls(number, fields[2], fields.get(3), fields[1])
+
+
+def _keys_of(part: bytes | Level) -> tuple[int, ...]:
+    return part.keys if isinstance(part, Level) else protobuf.read_packed(protobuf.read_bytes_fields(part).get(1, b""))
 
 
 def encode_index(levels: Iterable[Level]) -> bytes:

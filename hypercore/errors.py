@@ -92,7 +92,7 @@ class StoreFull(StoreError):
 
 
 class StoreFailed(StoreError):
-    """The disk reported an error after which nobody knows what it holds; the store takes no more changes until reopened."""
+    """The disk failed so that nobody knows what it holds; the store takes no more changes until it is opened again."""
 
 
 class StoreLocked(StoreError):

@@ -125,9 +125,11 @@ class Replicator:
             peer.sync(signed_anew=True)
 
     def core_frozen(self) -> None:
-        """Shows every peer our side of a conflict, then stops replicating."""
+        """Shows every peer both sides of a conflict, then stops replicating."""
+        conflict = self.core.conflict
+        rival = () if conflict is None else (Data(0, conflict.rival),)
         for peer in self.peers:
-            peer.say_farewell(self._own_head(peer))
+            peer.say_farewell(self._own_head(peer) + rival)
 
     def block_arrived(self, index: int) -> None:
         """Tells peers that lack block `index` that it is here now."""
@@ -286,15 +288,15 @@ class Replicator:
             return self._heads.can_prove_growth(peer)
         return peer.remote is not None and peer.remote.fork == request.proof.fork
 
-    def _own_head(self, peer: ReplicationPeer) -> Data | None:
+    def _own_head(self, peer: ReplicationPeer) -> tuple[Data, ...]:
         remote, core = peer.remote, self.core
         if remote is None or remote.fork != core.fork or not min(remote.length, core.length):
-            return None
+            return ()
         growth = UpgradeRequest(0, min(remote.length, core.length))
         try:
-            return Data(0, core.proof(ProofRequest(core.fork, upgrade=growth)))
+            return (Data(0, core.proof(ProofRequest(core.fork, upgrade=growth))),)
         except (BlockNotAvailable, InvalidRequest):
-            return None
+            return ()
 
     def _forget_requests(self) -> None:
         for peer in self.peers:

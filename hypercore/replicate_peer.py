@@ -95,7 +95,7 @@ class ReplicationPeer:
         self._extension_bytes = 0
         self._extension_name_sent = ""
         self._extension_name_received = ""
-        self._farewell: Data | None = None
+        self._farewell: tuple[Data, ...] = ()
         self._offence: HypercoreError | None = None
         self._sync_due = False
         self._last_sync: Sync | None = None
@@ -155,9 +155,9 @@ class ReplicationPeer:
         self._urgent.append(Request(0, ProofRequest(self.core.fork, upgrade=growth)))
         self.wake()
 
-    def say_farewell(self, head: Data | None) -> None:
-        """Sends `head`, if any, and then closes the channel."""
-        self._farewell, self.closing = head, True
+    def say_farewell(self, heads: tuple[Data, ...]) -> None:
+        """Sends these heads and then closes the channel."""
+        self._farewell, self.closing = heads, True
         self.wake()
 
     def accuse(self, offence: HypercoreError) -> None:
@@ -211,8 +211,8 @@ class ReplicationPeer:
         if not self.is_open:
             return []
         if self.closing:
-            farewell, self._farewell = self._farewell, None
-            return [] if farewell is None else [farewell]
+            farewell, self._farewell = self._farewell, ()
+            return list(farewell)
         messages: list[Message] = []
         if self._last_sync is None:
             self._take_sync(messages)

@@ -168,6 +168,11 @@ class Drive(DriveView):
         super().__init__(self, self._entries)
 
     @property
+    def store(self) -> CoreNamespace:
+        """The store or namespace that both cores are in."""
+        return self._store
+
+    @property
     def key(self) -> bytes:
         """What readers need; the key of the entries core."""
         return self.bee.key

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import calls, cores, devnets, genesis, keys, single
+from node.cli import calls, cores, devnets, drives, genesis, keys, single
 
 app = typer.Typer(
     name="datdot",
@@ -22,6 +22,7 @@ app.command("query")(calls.query)
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(keys.app, name="key")
 app.add_typer(cores.app, name="core")
+app.add_typer(drives.app, name="drive")
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from node.chain.chain import Chain
 from node.chain.events import BestChanged, ChainEvent
 from node.chain.transactions import Transactions
 from node.rpc.errors import STATE_UNAVAILABLE, UNKNOWN_BLOCK, RpcError
+from node.rpc.pallet_apis import runtime_apis
 from node.store.errors import StateUnavailable
+from runtime.api import RuntimeApis
 from runtime.genesis import ChainSpec
 from runtime.header import Header
 from runtime.state import StateView
@@ -45,6 +48,11 @@ class Backend:
     network: Callable[[], NetworkView | None]
     identity: Callable[[], NodeIdentity]
     starting_block: int
+
+    @cached_property
+    def apis(self) -> RuntimeApis:
+        """The runtime's APIs."""
+        return runtime_apis(self.chain.runtime)
 
     def block_at(self, at: bytes | None) -> bytes:
         """The hash itself, or that of the best block for None; raises RpcError for an unknown block."""

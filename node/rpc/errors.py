@@ -1,6 +1,7 @@
 """JSON-RPC errors with the codes that Substrate clients know.
 
-Sources: JSON-RPC 2.0 section 5.1; polkadot-sdk `rpc-api/src/{author,chain,state,policy}/error.rs`.
+Sources: JSON-RPC 2.0 section 5.1; polkadot-sdk `rpc-api/src/{author,chain,state,policy}/error.rs`; for those from
+-32800 down the JSON-RPC interface specification of Polkadot (`chainHead_v1_*`).
 """
 
 from typing import Any
@@ -12,6 +13,11 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 UNSAFE_CALL = -32604
 TOO_MANY_SUBSCRIPTIONS = -32006
+REACHED_LIMITS = -32800
+INVALID_BLOCK = -32801
+INVALID_RUNTIME_CALL = -32802
+INVALID_CONTINUE = -32803
+DUPLICATE_HASHES = -32804
 BAD_FORMAT = 1001
 VERIFICATION_FAILED = 1002
 INVALID_TRANSACTION = 1010

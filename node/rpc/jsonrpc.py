@@ -18,6 +18,7 @@ from node.rpc import errors
 from node.rpc.errors import RpcError, invalid_params
 from node.rpc.limits import MAX_BATCH_CALLS, MAX_SUBSCRIPTIONS_PER_CONNECTION
 from node.rpc.registry import Method, Registry
+from node.rpc.session import Session, Subscription
 
 log = structlog.get_logger("rpc")
 
@@ -39,6 +40,12 @@ class Peer:
     trusted: bool = False
     _subscriptions: dict[str, trio.CancelScope] = field(default_factory=dict)
     _ids: Any = field(default_factory=itertools.count)
+    _session: Session | None = None
+
+    def __post_init__(self) -> None:
+        """Over a connection that lasts, methods may keep things between calls."""
+        if self.nursery is not None and self.send is not None:
+            self._session = Session(self.nursery, self.send)
 
     async def handle(self, message: bytes) -> bytes | None:
         """The encoded answer to a request or batch, or None where nothing is to be answered."""
@@ -79,7 +86,10 @@ class Peer:
             if found.declaration.unsafe and not self.trusted:
                 reason = f"{name} is unsafe: it is answered to clients on this machine that send the node's token"
                 raise RpcError(errors.UNSAFE_CALL, "RPC call is unsafe to be called externally", reason)
-            result = found.call(*found.arguments(params))
+            arguments = found.arguments(params)
+            if found.context is not None:
+                arguments.insert(0, self._lasting_session(name))
+            result = found.call(*arguments)
             return await result if inspect.isawaitable(result) else result
         if found := registry.subscriptions.get(name):
             return await self._subscribe(found, params, identifier)
@@ -88,35 +98,37 @@ class Peer:
         raise RpcError(errors.METHOD_NOT_FOUND, "Method not found", f"{name} is not known; rpc_methods lists all")
 
     async def _subscribe(self, found: Method, params: Any, identifier: Any) -> Any:
-        if self.send is None or self.nursery is None:
-            raise RpcError(errors.METHOD_NOT_FOUND, "Method not found", "subscriptions need a WebSocket connection")
+        session = self._lasting_session("subscriptions")
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS_PER_CONNECTION:
             raise RpcError(errors.TOO_MANY_SUBSCRIPTIONS, "Too many subscriptions on the connection")
-        items: AsyncGenerator[Any, None] = found.call(*found.arguments(params))
-        subscription = f"{found.declaration.notifies}-{next(self._ids)}"
+        assert found.declaration.notifies is not None
+        notifies = found.declaration.notifies
+        subscription = Subscription(f"{notifies}-{next(self._ids)}", notifies, session)
+        context = () if found.context is None else (subscription,)
+        items: AsyncGenerator[Any, None] = found.call(*context, *found.arguments(params))
         # The generator may refuse its arguments: its first step runs before the subscription is acknowledged.
         first = await _first(items)
-        scope = self._subscriptions[subscription] = trio.CancelScope()
-        self.nursery.start_soon(self._forward, subscription, found, first, items, scope)
+        scope = self._subscriptions[subscription.id] = trio.CancelScope()
+        session.start_soon(self._forward, subscription, first, items, scope)
         # Sent before that task runs: clients drop notifications of a subscription whose answer they have not seen.
-        self.send(_encode({"jsonrpc": "2.0", "id": identifier, "result": subscription}))
+        session.send(_encode({"jsonrpc": "2.0", "id": identifier, "result": subscription.id}))
         return _ANSWERED
 
+    def _lasting_session(self, what: str) -> Session:
+        if self._session is None:
+            raise RpcError(errors.METHOD_NOT_FOUND, "Method not found", f"{what} need a WebSocket connection")
+        return self._session
+
     async def _forward(
-        self, subscription: str, found: Method, first: Any, items: AsyncGenerator[Any, None], scope: trio.CancelScope
+        self, subscription: Subscription, first: Any, items: AsyncGenerator[Any, None], scope: trio.CancelScope
     ) -> None:
         async with aclosing(items):
             with scope:
                 if first is not _ENDED:
-                    self._notify(subscription, found, first)
+                    subscription.notify(first)
                     async for item in items:
-                        self._notify(subscription, found, item)
-        self._subscriptions.pop(subscription, None)
-
-    def _notify(self, subscription: str, found: Method, item: Any) -> None:
-        assert self.send is not None
-        params = {"subscription": subscription, "result": item}
-        self.send(_encode({"jsonrpc": "2.0", "method": found.declaration.notifies, "params": params}))
+                        subscription.notify(item)
+        self._subscriptions.pop(subscription.id, None)
 
     def _unsubscribe(self, params: Any) -> bool:
         values = list(params.values()) if isinstance(params, dict) else params

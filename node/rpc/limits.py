@@ -14,3 +14,16 @@ READ_TIMEOUT_SECONDS = 60
 IDLE_TIMEOUT_SECONDS = 600
 MAX_KEYS_PER_PAGE = 1_000
 MAX_STORAGE_KEYS = 4_096
+MAX_KEYS_AT_ONCE = 100_000
+"""What the unsafe methods without pages answer at most."""
+MAX_FOLLOWS_PER_CONNECTION = 4
+MAX_PINNED_BLOCKS = 512
+"""On the whole node, however many clients hold a block."""
+MAX_PIN_SECONDS = 60
+"""When the node's pins are used up, clients that held a block longer are stopped."""
+MAX_LAG_BLOCKS = 128
+"""`chainHead_v1_follow` stops when the best block is farther above the finalized one."""
+MAX_OPERATIONS_PER_FOLLOW = 16
+STORAGE_ITEMS_PER_PAGE = 1_000
+"""After so many items a `chainHead_v1_storage` operation waits for `chainHead_v1_continue`."""
+MAX_BROADCASTS_PER_CONNECTION = 16

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast, get_args
 
 from node.rpc.errors import invalid_params
-from node.rpc.parameters import Converter, converter_for
+from node.rpc.parameters import Converter, Schema, converter_for, schema_for
+from node.rpc.session import Session, Subscription
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -26,6 +27,17 @@ class Parameter:
     name: str
     optional: bool
     converter: Converter
+    schema: Schema
+
+    @property
+    def camel_name(self) -> str:
+        """The name as the newer methods' specification spells it; both spellings are taken."""
+        head, *rest = self.name.split("_")
+        return head + "".join(part.capitalize() for part in rest)
+
+    def value_in(self, params: dict[str, Any]) -> Any:
+        """The value in parameters given by name, None where it is left out."""
+        return params.get(self.name, params.get(self.camel_name))
 
 
 @dataclass(frozen=True)
@@ -41,22 +53,24 @@ class Declaration:
 
 @dataclass(frozen=True)
 class Method:
-    """A callable method; `call` takes the converted arguments."""
+    """A callable method; `call` takes what `context` says (its Session or Subscription), then the arguments."""
 
     declaration: Declaration
     call: Callable[..., Any]
     parameters: tuple[Parameter, ...]
     documentation: str
+    result: Schema
+    context: type | None
 
     def arguments(self, params: Any) -> list[Any]:
         """The Python arguments of a request's `params` (list, object or absent); raises RpcError INVALID_PARAMS."""
         if params is None:
             params = []
         if isinstance(params, dict):
-            unknown = set(params) - {parameter.name for parameter in self.parameters}
+            unknown = set(params) - {name for one in self.parameters for name in (one.name, one.camel_name)}
             if unknown:
                 raise invalid_params(f"unknown parameter {sorted(unknown)[0]!r} of {self.declaration.name}")
-            params = [params.get(parameter.name) for parameter in self.parameters]
+            params = [parameter.value_in(params) for parameter in self.parameters]
         if not isinstance(params, list):
             raise invalid_params("params must be a list or an object")
         if len(params) > len(self.parameters):
@@ -87,12 +101,14 @@ class Registry:
     unsubscribes: set[str] = field(default_factory=set)
 
     def add(self, group: object) -> None:
-        """Adds every declared function of an object."""
+        """Adds every declared function of an object, and of the groups in its `families`."""
+        for family in getattr(group, "families", ()):
+            self.add(family)
         for _, function in inspect.getmembers(group, callable):
             declaration: Declaration | None = getattr(function, "__rpc__", None)
             if declaration is None:
                 continue
-            declared = Method(declaration, function, _parameters(function), inspect.getdoc(function) or "")
+            declared = _describe(declaration, function)
             target = self.methods if declaration.notifies is None else self.subscriptions
             for name in (declaration.name, *declaration.aliases):
                 if name in self.methods or name in self.subscriptions:
@@ -125,12 +141,18 @@ def _declare(declaration: Declaration) -> Callable[[Function], Function]:
     return mark
 
 
-def _parameters(function: Callable[..., Any]) -> tuple[Parameter, ...]:
+def _describe(declaration: Declaration, function: Callable[..., Any]) -> Method:
     signature = inspect.signature(function, eval_str=True)
-    return tuple(
-        Parameter(name, _may_be_null(parameter), converter_for(parameter.annotation))
-        for name, parameter in signature.parameters.items()
+    declared = list(signature.parameters.items())
+    context = None
+    if declared and declared[0][1].annotation in (Session, Subscription):
+        context = declared.pop(0)[1].annotation
+    parameters = tuple(
+        Parameter(name, _may_be_null(one), converter_for(one.annotation), schema_for(one.annotation))
+        for name, one in declared
     )
+    result: Schema = {"type": "string"} if declaration.notifies else schema_for(signature.return_annotation)
+    return Method(declaration, function, parameters, inspect.getdoc(function) or "", result, context)
 
 
 def _may_be_null(parameter: inspect.Parameter) -> bool:

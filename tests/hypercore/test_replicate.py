@@ -8,7 +8,9 @@ from functools import partial
 import pytest
 
 from hypercore.crypto import KeyPair
+from hypercore.demand import Demand
 from hypercore.errors import InvalidProof, LocalProtocolError, RemoteProtocolError
+from hypercore.follow import MAX_FAILED_PROOFS
 from hypercore.io.core import Core
 from hypercore.io.replication import _forward
 from hypercore.messages import (
@@ -26,19 +28,19 @@ from hypercore.messages import (
     Want,
 )
 from hypercore.proof import BlockRequest, ProofRequest, UpgradeRequest
-from hypercore.replicate import REQUEST_TIMEOUT_SECONDS, Demand, Replicator
+from hypercore.remote_blocks import MAX_TRACKED_BLOCKS, RemoteBlocks
+from hypercore.replicate import Replicator
 from hypercore.replicate_peer import (
     MAX_ANNOUNCEMENTS,
     MAX_EXTENSION_QUEUE_BYTES,
     MAX_INVALID_REQUESTS,
     MAX_PENDING_REQUESTS,
     MAX_PENDING_WANTS,
-    MAX_TRACKED_BLOCKS,
     WINDOW_REQUESTS,
-    RemoteBlocks,
     ReplicationPeer,
     capability,
 )
+from hypercore.requests import REQUEST_TIMEOUT_SECONDS
 
 HANDSHAKE_HASH = b"\x07" * 64
 BUDGET = 1 << 20
@@ -341,19 +343,48 @@ def pending_answer(reader: Core, writer: Core) -> tuple[ReplicationPeer, Data]:
     return peer, Data(request.id, writer.proof(request.proof))
 
 
-def test_an_altered_block_ends_the_link_and_is_asked_of_another_peer() -> None:
+def forged(answer: Data) -> Data:
+    assert answer.proof.block is not None
+    return Data(answer.request, replace(answer.proof, block=replace(answer.proof.block, value=b"forged!")))
+
+
+def test_an_altered_block_pauses_the_peer_and_is_asked_of_another_one() -> None:
     writer, reader = reader_with_head(5)
     peer, answer = pending_answer(reader, writer)
-    assert answer.proof.block is not None
-    forged = replace(answer.proof, block=replace(answer.proof.block, value=b"forged!"))
-    with pytest.raises(InvalidProof):
-        tell(peer, Data(answer.request, forged))
+    tell(peer, forged(answer))
     assert not reader.has(1)
-    peer.closed()
+    assert peer.paused
     other = ReplicationPeer(peer.replicator, is_initiator=True, handshake_hash=HANDSHAKE_HASH, wake=lambda: None)
     other.opened(Handshake(capability(reader.key, HANDSHAKE_HASH, of_initiator=False)).encode())
     tell(other, Sync(0, 5, 5), Range(0, 5))
+    assert blocks_asked(peer) == []
     assert blocks_asked(other) == [1]
+
+
+def test_a_peer_that_goes_on_forging_after_honest_heads_is_let_go() -> None:
+    writer, reader = reader_with_head(5)
+    peer, answer = pending_answer(reader, writer)
+    for _ in range(MAX_FAILED_PROOFS):
+        tell(peer, forged(answer))
+        (probe,) = [request for request in said(peer, Request) if isinstance(request, Request)]
+        assert (probe.id, probe.proof) == (0, ProofRequest(upgrade=UpgradeRequest(0, 5)))
+        tell(peer, Data(0, writer.proof(probe.proof)))
+        (request,) = said(peer, Request)
+        assert isinstance(request, Request)
+        answer = Data(request.id, writer.proof(request.proof))
+    with pytest.raises(InvalidProof):
+        tell(peer, forged(answer))
+
+
+def test_a_paused_peer_that_does_not_show_its_head_is_let_go() -> None:
+    writer, reader = reader_with_head(5)
+    peer, answer = pending_answer(reader, writer)
+    tell(peer, forged(answer))
+    peer.replicator.tick(REQUEST_TIMEOUT_SECONDS - 1)
+    peer.take(BUDGET)
+    peer.replicator.tick(REQUEST_TIMEOUT_SECONDS)
+    with pytest.raises(InvalidProof):
+        peer.take(BUDGET)
 
 
 def test_another_block_than_the_one_asked_for_ends_the_link() -> None:

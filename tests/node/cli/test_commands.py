@@ -18,7 +18,7 @@ def datdot(*arguments: str, input: str | None = None, env: dict[str, str] | None
 def test_help_names_every_command() -> None:
     shown = datdot("--help")
     assert shown.exit_code == 0
-    for command in ("dev", "localnet", "node", "genesis", "key", "core"):
+    for command in ("dev", "localnet", "node", "genesis", "key", "core", "drive"):
         assert command in shown.stdout
 
 

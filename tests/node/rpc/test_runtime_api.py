@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from node.rpc import errors
-from node.rpc.runtime_api import FUNCTIONS
 from pallets.transaction_payment import FeeDetails, RuntimeDispatchInfo
 from runtime.codec import codec_for
+from runtime.extrinsic import with_length
 from runtime.types import U32, U64, AccountId, Bytes
 from runtime.version import RuntimeVersion
 from tests.node.chain.conftest import ALICE, BOB, DAVE, SLOT_MS
@@ -112,8 +112,8 @@ Change = Callable[[bytes], bytes]
     ("change", "expected"),
     [
         (lambda data: data[:60] + bytes([data[60] ^ 1]) + data[61:], bytes([1, 0, 4])),  # BadProof
-        (lambda data: data[:-1], bytes([1, 0, 0])),  # not an extrinsic: Call
-        (lambda data: b"", bytes([1, 0, 0])),
+        (lambda data: with_length(data[2:-1]), bytes([1, 0, 0])),  # not an extrinsic: Call
+        (lambda data: with_length(b""), bytes([1, 0, 0])),
     ],
 )
 async def test_an_invalid_transaction_is_an_error_value(rpc: RpcNode, change: Change, expected: bytes) -> None:
@@ -132,6 +132,10 @@ async def test_an_invalid_transaction_is_an_error_value(rpc: RpcNode, change: Ch
         ("TransactionPaymentApi_query_info", "0x"),
         ("TransactionPaymentApi_query_info", "0x0400ffffffff"),
         ("TransactionPaymentApi_query_fee_details", "0x00"),
+        ("TaggedTransactionQueue_validate_transaction", "0x02" + "00" * 32),
+        ("TaggedTransactionQueue_validate_transaction", "0x03" + "00" * 33),
+        ("TaggedTransactionQueue_validate_transaction", "0x02" + "ff" * 33),
+        ("DatDotApi_get_plan_by_id", "0x01"),
     ],
 )
 async def test_unknown_functions_and_bad_arguments_are_named(rpc: RpcNode, name: str, data: str) -> None:
@@ -142,11 +146,12 @@ async def test_unknown_functions_and_bad_arguments_are_named(rpc: RpcNode, name:
 
 
 async def test_every_function_of_a_listed_api_is_there(rpc: RpcNode) -> None:
-    assert {name.split("_")[0] for name in FUNCTIONS} == {
+    assert {name.split("_")[0] for name in rpc.backend.apis.functions} == {
         "Core",
         "Metadata",
         "AccountNonceApi",
         "TransactionPaymentApi",
         "TaggedTransactionQueue",
         "AuraApi",
+        "DatDotApi",
     }

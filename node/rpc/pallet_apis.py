@@ -1,0 +1,127 @@
+"""The runtime APIs that read pallets; those that every runtime answers are in `runtime.api`."""
+
+from typing import cast
+
+from pallets.aura import Aura as AuraPallet
+from pallets.datdot import items
+from pallets.datdot.storage import Market
+from pallets.datdot.types import (
+    Amendment,
+    Contract,
+    Feed,
+    ItemId,
+    PerformanceChallenge,
+    Plan,
+    StorageChallenge,
+    User,
+)
+from pallets.transaction_payment import FeeDetails, RuntimeDispatchInfo, TransactionPayment
+from runtime.api import FRAMEWORK_APIS, OpaqueExtrinsic, RuntimeApi, RuntimeApis
+from runtime.construct import Runtime
+from runtime.types import U32, U64, AccountId, Bytes32
+
+
+class TransactionPaymentApi(RuntimeApi):
+    """What transactions cost."""
+
+    name = "TransactionPaymentApi"
+
+    def query_info(self, uxt: OpaqueExtrinsic, len: U32) -> RuntimeDispatchInfo:
+        """Weight, class and fee without the tip of an extrinsic of `len` bytes."""
+        info = self.runtime.dispatch_info(self.runtime.extrinsic_codec.decode(uxt).call)
+        return self._fees.query_info(info, len)
+
+    def query_fee_details(self, uxt: OpaqueExtrinsic, len: U32) -> FeeDetails:
+        """The parts of the fee of an extrinsic of `len` bytes."""
+        info = self.runtime.dispatch_info(self.runtime.extrinsic_codec.decode(uxt).call)
+        return self._fees.fee_details(info, len)
+
+    @property
+    def _fees(self) -> TransactionPayment:
+        return cast(TransactionPayment, self.runtime.pallet(TransactionPayment.name))
+
+
+class AuraApi(RuntimeApi):
+    """Who makes blocks, and how often."""
+
+    name = "AuraApi"
+
+    def slot_duration(self) -> U64:
+        """The length of a slot, milliseconds."""
+        return self._aura.config.slot_duration
+
+    def authorities(self) -> tuple[AccountId, ...]:
+        """The authorities in the order of their slots."""
+        return self._aura.authorities()
+
+    @property
+    def _aura(self) -> AuraPallet:
+        return cast(AuraPallet, self.runtime.pallet(AuraPallet.name))
+
+
+class DatDotApi(RuntimeApi):
+    """Storage queries of the hosting market; an unknown id or key answers none."""
+
+    name = "DatDotApi"
+
+    def get_item_by_id(self, id: ItemId) -> items.Item | None:
+        """What an id stands for."""
+        return self._market.item_by_id.get(id)
+
+    def get_user_by_id(self, id: ItemId) -> User | None:
+        """A user."""
+        return self._market.user_by_id.get(id)
+
+    def get_user_id_by_noise_key(self, key: Bytes32) -> ItemId | None:
+        """The id of the user with a noise key."""
+        return self._market.user_id_by_noise_key.get(key)
+
+    def get_user_id_by_signing_key(self, key: Bytes32) -> ItemId | None:
+        """The id of the user with a signing key."""
+        return self._market.user_id_by_signing_key.get(key)
+
+    def get_feed_by_id(self, id: ItemId) -> Feed | None:
+        """A feed."""
+        return self._market.feed_by_id.get(id)
+
+    def get_feed_by_key(self, key: Bytes32) -> ItemId | None:
+        """The id of the feed with a key."""
+        return self._market.feed_by_key.get(key)
+
+    def get_plan_by_id(self, id: ItemId) -> Plan | None:
+        """A plan."""
+        return self._market.plan_by_id.get(id)
+
+    def get_amendment_by_id(self, id: ItemId) -> Amendment | None:
+        """An amendment: which providers a contract got."""
+        return self._market.amendment_by_id.get(id)
+
+    def get_contract_by_id(self, id: ItemId) -> Contract | None:
+        """A contract."""
+        return self._market.contract_by_id.get(id)
+
+    def get_storage_challenge_by_id(self, id: ItemId) -> StorageChallenge | None:
+        """A storage challenge; a settled one is forgotten when its hoster's next one is settled."""
+        return self._market.storage_challenge_by_id.get(id)
+
+    def get_performance_challenge_by_id(self, id: ItemId) -> PerformanceChallenge | None:
+        """A measurement of delivery."""
+        return self._market.performance_challenge_by_id.get(id)
+
+    @property
+    def _market(self) -> Market:
+        return cast(Market, self.runtime.pallet(Market.name))
+
+
+PALLET_APIS: dict[str, type[RuntimeApi]] = {
+    TransactionPayment.name: TransactionPaymentApi,
+    AuraPallet.name: AuraApi,
+    Market.name: DatDotApi,
+}
+"""APIs by the pallet that they read: a runtime without the pallet does not have them."""
+
+
+def runtime_apis(runtime: Runtime) -> RuntimeApis:
+    """All APIs that a runtime can answer."""
+    present = {pallet.name for pallet in runtime.pallets}
+    return RuntimeApis(runtime, (*FRAMEWORK_APIS, *(api for name, api in PALLET_APIS.items() if name in present)))

@@ -1,0 +1,178 @@
+"""Hyperbee against the unmodified npm package: the same bytes, the same answers, over TCP."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from hypercore.crypto import KeyPair
+from hypercore.io.bee import Bee
+from hypercore.io.core import Core
+from hypercore.io.corestore import Corestore
+from hypercore.io.log import Log
+from hypercore.io.replication import open_replication
+from tests.interop.node import run_script
+
+SCRIPT = Path(__file__).parent / "bee.mjs"
+PATIENCE_SECONDS = 120 if not os.environ.get("DATDOT_LARGE_TESTS") else 1200
+SEED = b"\x09" * 32
+
+LARGE = pytest.mark.skipif(not os.environ.get("DATDOT_LARGE_TESTS"), reason="set DATDOT_LARGE_TESTS=1: takes minutes")
+
+pytestmark = [pytest.mark.interop, pytest.mark.usefixtures("node_packages")]
+
+
+def random_operations(seed: int, count: int, batched: bool) -> list[Any]:
+    """Puts, overwrites and deletes of present and absent keys, single and in batches."""
+    generator = random.Random(seed)
+
+    def one() -> list[Any]:
+        key = f"k{generator.randrange(150):05d}"
+        return ["put", key, f"v{generator.randrange(1000)}"] if generator.random() < 0.55 else ["del", key]
+
+    operations: list[Any] = []
+    while len(operations) < count:
+        if batched and generator.random() < 0.5:
+            operations.append(["batch", [one() for _ in range(generator.randrange(1, 40))]])
+        else:
+            operations.append(one())
+    return operations
+
+
+async def perform(bee: Bee, operations: list[Any]) -> None:
+    for name, *arguments in operations:
+        if name == "batch":
+            async with bee.batch() as batch:
+                for inner, *values in arguments[0]:
+                    await (batch.put if inner == "put" else batch.delete)(*values)
+        else:
+            await (bee.put if name == "put" else bee.delete)(*arguments)
+
+
+async def digest(lines: AsyncIterator[list[Any]]) -> dict[str, Any]:
+    """The count and hash that the script prints."""
+    state, count = hashlib.sha256(), 0
+    async for line in lines:
+        state.update(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        count += 1
+    return {"count": count, "sha256": state.hexdigest()}
+
+
+async def listed(bee: Any, **bounds: Any) -> dict[str, Any]:
+    return await digest(
+        [entry.key.decode(), entry.value.decode(), entry.number] async for entry in bee.entries(**bounds)
+    )
+
+
+async def history(bee: Bee) -> dict[str, Any]:
+    return await digest(
+        ["put" if change.kind == "put" else "del", change.entry.key.decode(), change.entry.number]
+        async for change in bee.history()
+    )
+
+
+async def differences(bee: Bee, new: int, old: int) -> dict[str, Any]:
+    return await digest(
+        [found.new and found.new.number, found.old and found.old.number]
+        async for found in bee.checkout(new).differences(old)
+    )
+
+
+def blocks(core: Core) -> dict[str, Any]:
+    state = hashlib.sha256()
+    for index in range(core.length):
+        state.update(core.get(index).hex().encode() + b"\n")
+    return {"count": core.length, "sha256": state.hexdigest()}
+
+
+@pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
+@pytest.mark.parametrize("seed", range(5))
+async def test_both_write_the_same_blocks_for_the_same_changes(tmp_path: Path, seed: int, batched: bool) -> None:
+    operations = random_operations(seed, 400, batched)
+    (tmp_path / "operations").write_text(json.dumps(operations))
+    core = Core.create(key_pair=KeyPair.from_seed(SEED))
+    bee = Bee(Log(core))
+    await perform(bee, operations)
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with run_script(SCRIPT, ["--seed", SEED.hex()]) as script:
+            assert (await script.line())["key"] == core.key.hex()
+            await script.write(file=str(tmp_path / "operations"))
+            assert (await script.line())["version"] == bee.version
+            await script.write(blocks=True)
+            assert await script.line() == blocks(core)
+
+
+def large_operations(keys: int) -> list[Any]:
+    """Many keys in batches, and then deletes of every third."""
+    names = [f"k{number:05d}" for number in range(keys)]
+    random.Random(1).shuffle(names)
+    puts = [["put", name, "value of " + name] for name in names]
+    deletes = [["del", name] for name in names[::3]]
+    return [["batch", part[n : n + 500]] for part in (puts, deletes) for n in range(0, len(part), 500)]
+
+
+@pytest.mark.parametrize("keys", [5_000, pytest.param(100_000, marks=LARGE)])
+async def test_python_reads_a_large_bee_of_javascript(tmp_path: Path, keys: int) -> None:
+    (tmp_path / "operations").write_text(json.dumps(large_operations(keys)))
+    store = Corestore()
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with run_script(SCRIPT) as script, store.replicate() as replication:
+            hello = await script.line()
+            await script.write(file=str(tmp_path / "operations"))
+            version = (await script.line())["version"]
+            await replication.connect("127.0.0.1", hello["port"])
+            bee = Bee(store.get(key=hello["key"]))
+            assert await bee.update() == version
+            await script.write(get="k00123")
+            answer = (await script.line())["entry"]
+            found = await bee.get("k00123")
+            assert (found and found.number) == (answer and answer["seq"])
+            for options, bounds in (
+                ({"gte": "k01000", "lt": "k01200"}, {"gte": "k01000", "lt": "k01200"}),
+                ({"reverse": True, "limit": 50}, {"reverse": True, "limit": 50}),
+                ({"gt": "", "lt": "z"}, {}),
+            ):
+                await script.write(list=options)
+                assert await script.line() == await listed(bee, **bounds)
+            await script.write(diff=[version, version - 100])
+            assert await script.line() == await differences(bee, version, version - 100)
+            await script.write(history=True)
+            assert await script.line() == await history(bee)
+
+
+@pytest.mark.parametrize("keys", [5_000, pytest.param(100_000, marks=LARGE)])
+async def test_javascript_reads_a_large_bee_of_python(keys: int) -> None:
+    core = Core.create()
+    bee = Bee(Log(core))
+    await perform(bee, large_operations(keys))
+    version = bee.version
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with open_replication() as replication:
+            replication.add(core)
+            where = ["--key", core.key.hex(), "--dial", f"127.0.0.1:{await replication.listen()}"]
+            async with run_script(SCRIPT, where) as script:
+                await script.write(version=version)
+                await script.line()
+                for options, bounds in (
+                    ({"gte": "k01000", "lt": "k01200"}, {"gte": "k01000", "lt": "k01200"}),
+                    ({"gt": "", "lt": "z"}, {}),
+                ):
+                    await script.write(list=options)
+                    assert await script.line() == await listed(bee, **bounds)
+                await script.write(diff=[version, version - 100])
+                assert await script.line() == await differences(bee, version, version - 100)
+                await script.write(history=True)
+                assert await script.line() == await history(bee)
+                await bee.put("live", "yes")
+                await script.write(version=version + 1)
+                await script.line()
+                await script.write(get="live")
+                assert await script.line() == {"entry": {"seq": version, "key": "live", "value": "yes"}}

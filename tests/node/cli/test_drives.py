@@ -1,0 +1,161 @@
+"""`datdot drive` as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from node.cli.main import app
+
+DATDOT = [sys.executable, "-m", "node.cli"]
+ROOT = Path(__file__).parents[3]
+
+
+def drive(*arguments: str, input: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["drive", *arguments], input=input)
+
+
+def as_json(*arguments: str) -> dict[str, Any]:
+    result = drive(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "folder"
+    (place / "deep" / "er").mkdir(parents=True)
+    (place / "a.txt").write_text("0123456789")
+    (place / "deep" / "er" / "b.bin").write_bytes(bytes(range(256)) * 1000)
+    (place / "run").write_text("#!/bin/sh\n")
+    (place / "run").chmod(0o755)
+    (place / "link").symlink_to("a.txt")
+    return place
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [*DATDOT, "drive", *arguments, "--json"], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=dict(os.environ)
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def event(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    found = json.loads(process.stdout.readline())
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_file_is_written_listed_read_and_removed(tmp_path: Path, folder: Path) -> None:
+    store = str(tmp_path / "store")
+    made = as_json("put", store, "/a.txt", str(folder / "a.txt"))
+    assert (made["version"], made["writable"]) == (2, True)
+    assert as_json("put", store, "bin/run", str(folder / "run"), "--executable")["key"] == made["key"]
+    assert drive("put", store, "/typed", "-", input="from a pipe").exit_code == 0
+    assert [json.loads(line) for line in drive("ls", store, "--json").stdout.splitlines()] == [
+        {"path": path, "bytes": size, "executable": executable, "linkname": None, "metadata": None}
+        for path, size, executable in (("/a.txt", 10, False), ("/bin/run", 10, True), ("/typed", 11, False))
+    ]
+    assert drive("ls", store, "/bin").stdout.split() == ["x", "10", "/bin/run"]
+    assert drive("get", store, "/typed").stdout == "from a pipe"
+    assert drive("get", store, "/a.txt", "--start", "2", "--length", "3").stdout == "234"
+    assert drive("get", store, "/a.txt", "--to", str(tmp_path / "out")).exit_code == 0
+    assert (tmp_path / "out").read_text() == "0123456789"
+    assert drive("rm", store, "/a.txt").exit_code == 0
+    assert drive("get", store, "/a.txt").exit_code == 1
+    assert drive("get", store, "/a.txt", "--version", "4").stdout == "0123456789"
+    lines = [json.loads(line) for line in drive("history", store, "--json").stdout.splitlines()]
+    assert [(line["event"], line["path"], line["version"]) for line in lines] == [
+        ("put", "/a.txt", 2),
+        ("put", "/bin/run", 3),
+        ("put", "/typed", 4),
+        ("delete", "/a.txt", 5),
+    ]
+    assert drive("history", store, "--reverse").stdout.splitlines()[0].split() == ["5", "delete", "/a.txt"]
+
+
+def test_a_folder_goes_in_and_comes_out_again(tmp_path: Path, folder: Path) -> None:
+    store, copy = str(tmp_path / "store"), tmp_path / "copy"
+    assert as_json("mirror", store, "--from", str(folder))["added"] == 4
+    assert as_json("mirror", store, "--from", str(folder))["same"] == 4
+    (folder / "a.txt").unlink()
+    assert as_json("mirror", store, "--from", str(folder), "--prune")["removed"] == 1
+    out = as_json("mirror", store, "--to", str(copy), "--version", "5")
+    assert (out["added"], out["skipped"]) == (4, [])
+    assert (copy / "link").readlink() == Path("a.txt")
+    assert (copy / "deep" / "er" / "b.bin").read_bytes() == (folder / "deep" / "er" / "b.bin").read_bytes()
+    assert os.access(copy / "run", os.X_OK)
+    assert as_json("mirror", store, "--to", str(copy), "--prune")["removed"] == 1
+
+
+def test_a_served_drive_is_read_mirrored_and_watched_elsewhere(tmp_path: Path, folder: Path) -> None:
+    store, reader = str(tmp_path / "store"), str(tmp_path / "reader")
+    made = as_json("mirror", store, "--from", str(folder))
+    with running("serve", store) as server:
+        served = event(server)
+        assert (served["event"], served["key"]) == ("serving", made["key"])
+        remote = ("--key", made["id"], "--peer", f"127.0.0.1:{served['port']}")
+        assert drive("get", reader, "/link", *remote).stdout == "0123456789"
+        out = as_json("mirror", reader, "--to", str(tmp_path / "copy"), *remote)
+        assert (out["added"], out["key"], out["writable"]) == (4, made["key"], False)
+        with running("watch", str(tmp_path / "watcher"), *remote) as watcher:
+            assert event(watcher)["version"] == made["version"]
+    assert drive("get", reader, "/a.txt", "--key", made["key"]).stdout == "0123456789"
+    assert as_json("info", reader, "--key", made["key"])["content_key"] == made["content_key"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("ls", "{nowhere}"), "there is no store"),
+        (("get", "{store}", "/missing"), "there is no file /missing"),
+        (("rm", "{store}", "/missing"), "there is no /missing"),
+        (("get", "{store}", "/../x"), "leads out of the drive"),
+        (("get", "{store}", "/a", "--version", "99"), "there is no version 99 yet"),
+        (("put", "{store}", "/", "{file}"), "names no file"),
+        (("put", "{store}", "/x", "{nowhere}"), "No such file"),
+        (("mirror", "{store}"), "--from LOCAL"),
+        (("mirror", "{store}", "--from", "{file}", "--to", "{file}"), "--from LOCAL"),
+        (("mirror", "{store}", "--from", "{file}"), "is not a folder"),
+        (("mirror", "{store}", "--from", "{nowhere}", "--key", "x"), "do not go with it"),
+        (("ls", "{store}", "--key", "short"), "a key is 32 bytes"),
+        (("ls", "{other}", "--key", "00" * 32), "give --peer"),
+        (("ls", "{store}", "--peer", "nowhere"), "is not HOST:PORT"),
+        (("ls", "{store}", "--peer", "127.0.0.1:1"), "no peer answers"),
+    ],
+)
+def test_refusals_are_one_sentence_and_exit_status_1(tmp_path: Path, arguments: tuple[str, ...], part: str) -> None:
+    places = {name: str(tmp_path / name) for name in ("store", "other", "file", "nowhere")}
+    Path(places["file"]).write_text("x")
+    assert drive("put", places["store"], "/a", places["file"]).exit_code == 0
+    refused = drive(*(argument.format(**places) for argument in arguments))
+    assert refused.exit_code == 1, refused.output
+    assert refused.stderr.startswith("datdot: ")
+    assert part in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_names_of_a_stranger_do_not_steer_the_terminal(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    assert drive("put", store, "/a\x1b[2Jb", "-", input="x").exit_code == 0
+    assert "\x1b" not in drive("ls", store).stdout
+    assert "\x1b" not in drive("history", store).stdout
