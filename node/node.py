@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,8 +41,10 @@ from node.runtime_source import node_runtime
 from node.store.chain_store import ChainStore
 from node.store.errors import StoreError
 from node.txpool.pool import TransactionPool
+from pallets.chain import runtime_for
 from runtime.construct import Runtime
-from runtime.genesis import GenesisError, build_genesis
+from runtime.genesis import ChainSpec, GenesisError, build_genesis
+from runtime.version import CODE_KEY
 
 if TYPE_CHECKING:
     from node.net.service import Network
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("node")
 
+SOURCE_DIGEST_BYTES: Final = 32
 FIRST_PEER_SECONDS: Final = 10.0
 """A validator with bootnodes waits so long for a first peer, lest it builds on a head that the others have left."""
 
@@ -135,7 +139,7 @@ def _open_chain(config: NodeConfig) -> tuple[ChainStore, Runtime]:
         raise StartRefused(f"cannot use {config.base_path}: {error.strerror}") from None
     if store.is_empty:
         store.put_genesis(genesis)
-    elif not _is_same_chain(store, genesis.header.hash):
+    elif not _is_same_chain(store, config.spec, genesis.header.hash):
         store.close()
         raise StartRefused(
             f"{config.base_path} holds another chain than the chain file describes; use another directory"
@@ -143,12 +147,24 @@ def _open_chain(config: NodeConfig) -> tuple[ChainStore, Runtime]:
     return store, runtime
 
 
-def _is_same_chain(store: ChainStore, genesis_hash: bytes) -> bool:
-    return store.genesis_hash == genesis_hash
+def _is_same_chain(store: ChainStore, spec: ChainSpec, genesis_hash: bytes) -> bool:
+    """Whether the store was begun from this chain file, by this version of the runtime or by the one it asks for.
+
+    With another version the node follows and serves what it has; the author refuses and names the version.
+    """
+    if store.genesis_hash == genesis_hash:
+        return True
+    code = store.state(store.best.hash).get(CODE_KEY) or b""
+    begun_with = runtime_for(spec, source_digest=code[:SOURCE_DIGEST_BYTES].ljust(SOURCE_DIGEST_BYTES, b"\0"))
+    return store.genesis_hash == build_genesis(begun_with, spec).header.hash
 
 
 def _author(config: NodeConfig, chain: Chain, transactions: Transactions, started: _Started) -> Author:
     keys = [config.validator] if config.validator is not None else []
+    authorities = chain.authorities(chain.store.state(chain.best.hash))
+    for key in keys:
+        if key.account_id not in authorities:
+            log.warning("this key is not among the chain's authorities: it makes no blocks", key=key.account_id.hex())
     mode = AuthoringMode(config.blocks)
     try:
         return Author(chain, transactions, keys, mode=mode, may_author=lambda: started.may_author)
@@ -273,9 +289,24 @@ async def _join_network(
             raise StartRefused(f"--bootnode: {refusal}") from None
         raise
     started.network = network
+    _publish_own_address(config, network, chain.store.genesis_hash)
     pass_on_transactions(transactions, network)
     nursery.start_soon(announce_blocks, chain, network)
     return network
+
+
+def _publish_own_address(config: NodeConfig, network: Network, genesis_hash: bytes) -> None:
+    """Tell the network that a chain node answers here, so that nodes find each other beyond the bootnodes."""
+    from node.net.addresses import AddressRecord
+
+    record = AddressRecord.create(
+        _network_seed(config),
+        genesis_hash,
+        addresses=network.host.addresses,
+        sequence=time.time_ns() // 1_000_000,
+        serves_chain=True,
+    )
+    network.publish_address(record)
 
 
 async def _with_services(

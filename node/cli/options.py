@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,11 +40,12 @@ def checked_blocks(mode: str) -> BlockMode:
 
 
 def checked_shares(shares: list[str] | None) -> tuple[str, ...]:
-    """The things to share; raises Refused for a file that cannot be read."""
+    """The things to share; raises Refused for what is neither a file nor KEY@HOST:PORT."""
+    from node.roles.share_source import ShareRefused, parse_source
+
     for share in shares or ():
-        if "@" in share and not Path(share).exists():
-            continue
-        if not Path(share).is_file():
-            what = "is a folder: only single files can be shared so far" if Path(share).is_dir() else "does not exist"
-            raise Refused(f"--share: {share} {what}")
+        try:
+            parse_source(share)
+        except ShareRefused as refusal:
+            raise Refused(f"--share: {refusal}") from None
     return tuple(shares or ())

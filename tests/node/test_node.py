@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from hypercore.crypto import KeyPair
 from node.client.chain_api import SubmitFailed
 from node.config import NodeConfig, StartRefused
 from node.devnet.chain_file import development_spec
 from node.exceptions import first_of
 from node.keys.derivation import keypair_from_uri
+from node.net.identity import peer_id_of
 from node.node import Node, open_node
 from pallets.balances.events import Transfer
 from runtime.account import Id
@@ -114,6 +116,31 @@ async def test_a_directory_of_another_chain_is_refused(tmp_path: Path) -> None:
         pass
     other = development_spec(2, 0, block_time_seconds=1.0, name="DatDot Test")
     assert "another chain" in await refusal(replace(config(tmp_path), spec=other))
+
+
+async def test_another_version_of_the_runtime_follows_its_old_directory_but_does_not_author(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("node.runtime_source.consensus_source_digest", lambda: bytes(32))
+        async with running(config(tmp_path)) as node:
+            receipt = await node.api.submit(transfer(7_000), ALICE)
+    async with running(config(tmp_path)) as node:
+        assert node.chain.best.hash == receipt.block_hash
+        assert await node.author.author_block() is None
+
+
+async def test_nodes_that_share_a_bootnode_find_each_other(tmp_path: Path) -> None:
+    seed = bytes([7]) * 32
+    awaited = peer_id_of(KeyPair.from_seed(seed).public_key)
+    async with running(config(tmp_path / "a")) as first:
+        addresses = tuple(first.network.host.addresses)
+        async with running(NodeConfig(SPEC, tmp_path / "b", bootnodes=addresses)) as second:
+            met = trio.Event()
+            second.network.host.on_connected(lambda peer_id: met.set() if peer_id == awaited else None)
+            async with running(NodeConfig(SPEC, tmp_path / "c", bootnodes=addresses, network_seed=seed)):
+                await met.wait()
+                assert awaited in second.network.host.connected_peers
 
 
 async def test_ports_in_use_are_refused_with_the_option_that_chooses_another(tmp_path: Path) -> None:
