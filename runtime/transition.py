@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import rlp
-
 from runtime import limits
 from runtime.call import DispatchResult
 from runtime.construct import Runtime
 from runtime.errors import DispatchError, InvalidBlock, InvalidTransaction, Validity
 from runtime.events import EventRecord
 from runtime.extrinsic import Extrinsic
-from runtime.genesis import GenesisBlock, build_genesis, no_node
+from runtime.genesis import GenesisBlock, build_genesis
 from runtime.header import Block, Digest, DigestItem, Header, PreRuntime
 from runtime.origin import NoneOrigin, Signed
 from runtime.state import Overlay, StateView
-from runtime.trie import EMPTY_ROOT, TrieUpdate, update
+from runtime.trie import TrieUpdate, root_of_list, update
 from runtime.validity import (
     CheckedTransaction,
     TransactionValidity,
@@ -193,7 +191,7 @@ def execute_block(
 
 def extrinsics_root(extrinsics: Sequence[bytes]) -> bytes:
     """Return the root of the trie RLP(index) -> extrinsic."""
-    return update(no_node, EMPTY_ROOT, {rlp.encode(i): extrinsic for i, extrinsic in enumerate(extrinsics)}).root
+    return root_of_list(extrinsics)
 
 
 __all__ = [
