@@ -262,9 +262,8 @@ class _Cursor:
     async def limit(self) -> bytes | None:
         """The key at the position, or the one right of the subtree there; None when nothing is right of it."""
         for frame in reversed(self.stack):
-            # Frames below the top have moved on past the child that they were entered through.
-            position = frame.position if frame is self.stack[-1] else frame.position - 1
-            index = position >> 1
+            # Frames below the top have moved on by one, from the child that they were entered through to its key.
+            index = frame.position >> 1
             if index < len(frame.level.keys):
                 return (await self.cache.block(frame.level.keys[index])).key
         return None

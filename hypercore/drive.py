@@ -162,7 +162,7 @@ def decode_block_map(blocks: Sequence[bytes]) -> list[tuple[int, int]]:
         version = reader.uint()
         if version != 0:
             raise DecodeError(f"block map version {version} is unknown")
-        parts += reader.array(lambda data: (data.uint(), data.uint()), item_size_minimum=2)
+        parts += reader.array(lambda data: (data.uint(), data.uint()), MAP_ENTRIES_PER_BLOCK, item_size_minimum=2)
         reader.finish()
     return parts
 

@@ -109,8 +109,19 @@ class Growth:
 def append_batch(roots: Iterable[Node], blocks: Iterable[bytes]) -> Growth:
     """Roots and new nodes after appending `blocks`."""
     growth = Growth.of(roots)
+    tops, nodes = growth.roots, growth.nodes
+    position = growth.length
     for block in blocks:
-        growth.append_block(block)
+        node = leaf(position, block)
+        nodes.append(node)
+        # Each trailing one bit of the block's number is a perfect tree on its left that it completes a larger one with.
+        merges = position
+        while merges & 1:
+            node = parent(tops.pop(), node)
+            nodes.append(node)
+            merges >>= 1
+        tops.append(node)
+        position += 1
     return growth
 
 

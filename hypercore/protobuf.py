@@ -17,6 +17,8 @@ _FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
 
 def read_varint(data: bytes, position: int) -> tuple[int, int]:
     """The varint at `position` and the position behind it; raises `DecodeError`."""
+    if position < len(data) and data[position] < 0x80:
+        return data[position], position + 1
     value = 0
     for number in range(VARINT_BYTES_MAXIMUM):
         if position + number >= len(data):
@@ -64,10 +66,20 @@ def read_packed(data: bytes) -> tuple[int, ...]:
     if data.isascii():  # all below 128, so that each is one byte
         return tuple(data)
     values = []
-    position = 0
-    while position < len(data):
-        value, position = read_varint(data, position)
+    value = shift = 0
+    for byte in data:
+        value |= (byte & 0x7F) << shift
+        if byte >= 0x80:
+            shift += 7
+            if shift >= 7 * VARINT_BYTES_MAXIMUM:
+                raise DecodeError(f"a varint of more than {VARINT_BYTES_MAXIMUM} bytes")
+            continue
+        if value > MAXIMUM_UINT:
+            raise DecodeError(f"integer {value} is above 2^53-1")
         values.append(value)
+        value = shift = 0
+    if shift:
+        raise DecodeError("a varint is cut short")
     return tuple(values)
 
 

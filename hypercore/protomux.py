@@ -44,6 +44,7 @@ class Channel:
     local_id: int
     remote_id: int = 0
     closed: bool = False
+    closed_here: bool = False
 
     @property
     def opened(self) -> bool:
@@ -150,6 +151,7 @@ class Protomux:
         if channel.closed:
             return
         self._control(_CLOSE, encode_uint(channel.local_id))
+        channel.closed_here = True
         self._end(channel)
 
     def send(self, channel: Channel, type: int, body: bytes) -> None:
@@ -186,10 +188,10 @@ class Protomux:
         self._receive_one(reader.uint(), reader)
 
     def next_event(self) -> Event | None:
-        """The oldest event not read yet; messages of a channel that has been closed since are left out."""
+        """The oldest event not read yet; messages of a channel that we have closed since are left out."""
         while self._events:
             event = self._events.popleft()
-            if not (isinstance(event, ChannelMessage) and event.channel.closed):
+            if not (isinstance(event, ChannelMessage) and event.channel.closed_here):
                 return event
         return None
 

@@ -213,9 +213,9 @@ class Bee(BeeView):
         """The part of the bee under a prefix, with the same methods; keys are shown without it."""
         return Bee._below(self._shared, self._prefix + _bytes(name) + SEPARATOR)
 
-    async def update(self, *, timeout_seconds: float | None = None) -> int:
-        """Waits for the newest version that connected peers know of, and returns it."""
-        return await self.log.update(timeout_seconds=timeout_seconds)
+    async def update(self, version: int | None = None, *, timeout_seconds: float | None = None) -> int:
+        """Waits for a version, or the newest that connected peers have told of by now, and returns the present one."""
+        return await self.log.update(version, timeout_seconds=timeout_seconds)
 
     def watch(
         self, *, gt: Text | None = None, gte: Text | None = None, lt: Text | None = None, lte: Text | None = None

@@ -145,7 +145,7 @@ class _BlobReader(AsyncIterator[bytes]):
         """The blocks to read, and where to begin in the first one."""
         blob, start = self._blob, self._start
         parts = await self._blobs.block_map(blob) if blob.block_map else []
-        size = sum(bytes_ for _, bytes_ in parts) if blob.block_map else blob.byte_length
+        size = sum(part_bytes for _, part_bytes in parts) if blob.block_map else blob.byte_length
         rest = max(0, size - start)
         self._left = rest if self._left is None else min(self._left, rest)
         if not self._left:

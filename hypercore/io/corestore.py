@@ -107,9 +107,9 @@ class _Shared:
     def directory(self, discovery_key: bytes) -> Directory:
         """Where a core is kept."""
         name = discovery_key.hex()
-        if self.path is None:
-            return self._memory.setdefault(name, MemoryDirectory())
-        return DiskDirectory(self.path / "cores" / name)
+        if self.path is not None:
+            return DiskDirectory(self.path / "cores" / name)
+        return self._memory.get(name) or MemoryDirectory()
 
     def names(self) -> list[str]:
         """The discovery keys of all stored cores, in hexadecimal."""
@@ -120,8 +120,6 @@ class _Shared:
 
     def about(self, discovery_key: bytes) -> CoreInfo | None:
         """What is noted of a stored core."""
-        if discovery_key.hex() not in self.names():
-            return None
         noted = self.directory(discovery_key).load(_ABOUT_FILE)
         if noted is None:
             return None
@@ -159,6 +157,8 @@ class _Shared:
 
     def _open_stored(self, key: bytes, manifest: Manifest | None, pair: KeyPair | None) -> Core:
         self.close_idle(IDLE_CORES_MAXIMUM)
+        if self.path is None:
+            self._memory.setdefault(crypto.discovery_key(key).hex(), MemoryDirectory())
         directory = self.directory(crypto.discovery_key(key))
         if pair is not None and manifest is not None:
             try:
@@ -203,14 +203,14 @@ class _Shared:
 
     def attach(self, replication: Replication | None) -> None:
         """Lets all open cores use a replication, or none any more."""
+        if replication is None:
+            self.close_idle(0)
         self.replication = replication
         for found in self._cores.values():
             if replication is not None:
                 replication.add(found.core)
             for log in found.handles:
                 log.replication = replication
-        if replication is None:
-            self.close_idle(0)
 
     def close(self) -> None:
         """Closes everything."""

@@ -36,9 +36,10 @@ from hypercore.drive import (
 from hypercore.errors import DecodeError, HypercoreError
 from hypercore.io.bee import Bee, BeeView
 from hypercore.io.blobs import Blobs, Chunks
+from hypercore.io.core import Core
 from hypercore.io.corestore import CoreNamespace
 from hypercore.io.drive_iterators import DriveChange, Mapped, Opened, listed, step_between, step_of_history, text_of
-from hypercore.io.log import TIMEOUT_SECONDS
+from hypercore.io.log import TIMEOUT_SECONDS, Log
 
 
 class NoSuchFile(HypercoreError, FileNotFoundError):
@@ -194,21 +195,21 @@ class Drive(DriveView):
 
     async def blobs(self) -> Blobs:
         """As `contents`."""
+        core = self.bee.log.core
         if self._blobs is None:
-            core = self.bee.log.core
             header = await self.bee.header() if core.length or not self._own else Header()
-            derived = blobs_manifest(core.manifest, core.key) if core.manifest is not None else None
-            if header.content_key is None and derived is None:
-                raise DecodeError("the header of this drive names no core of contents")
-            log = self._store.get(
-                key=header.content_key,
-                manifest=derived if header.content_key is None else None,
-                key_pair=self._store.key_pair("db") if self._own and header.content_key is None else None,
-                encryption_key=self._encryption_key,
-                timeout_seconds=self._timeout_seconds,
-            )
-            self._blobs = Blobs(log)
+            # Somebody else may have been faster meanwhile; the rest happens at once.
+            self._blobs = self._blobs or Blobs(self._open_contents(core, header))
         return self._blobs
+
+    def _open_contents(self, core: Core, header: Header) -> Log:
+        options: dict[str, Any] = {"encryption_key": self._encryption_key, "timeout_seconds": self._timeout_seconds}
+        if header.content_key is not None:
+            return self._store.get(key=header.content_key, **options)
+        manifest = blobs_manifest(core.manifest, core.key) if core.manifest is not None else None
+        if manifest is None:
+            raise DecodeError("the header of this drive names no core of contents")
+        return self._store.get(manifest=manifest, key_pair=self._store.key_pair("db") if self._own else None, **options)
 
     async def put(self, path: str, data: bytes, *, executable: bool = False, metadata: Any = None) -> DriveEntry:
         """Writes a whole file. Raises `ReadOnly`."""
@@ -246,9 +247,9 @@ class Drive(DriveView):
         entry = await self.entry(path)
         return 0 if entry is None or entry.blob is None else await (await self.blobs()).clear(entry.blob)
 
-    async def update(self, *, timeout_seconds: float | None = None) -> int:
-        """Waits for the newest version that connected peers know of, and returns it."""
-        return await self.bee.update(timeout_seconds=timeout_seconds)
+    async def update(self, version: int | None = None, *, timeout_seconds: float | None = None) -> int:
+        """Waits for a version, or the newest that connected peers have told of by now, and returns the present one."""
+        return await self.bee.update(version, timeout_seconds=timeout_seconds)
 
     async def download(self, folder: str = "/") -> None:
         """Brings the contents of a folder here."""

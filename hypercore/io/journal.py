@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hypercore import merkle
-from hypercore.encoding import Reader, Writer
+from hypercore.encoding import Reader, Writer, encode_uint
 from hypercore.errors import DecodeError, StoreCorrupt
 from hypercore.io.files import Directory, RandomFile
 from hypercore.merkle import Node
@@ -58,7 +58,8 @@ class Change:
     def encode(self) -> bytes:
         """The record's payload."""
         out = Writer().uint(0 if self.truncate_to is None else self.truncate_to + 1)
-        merkle.write_nodes(out, self.nodes)
+        nodes = [b"%b%b%b" % (encode_uint(node.index), encode_uint(node.size), node.hash) for node in self.nodes]
+        out.uint(len(nodes)).raw(b"".join(nodes))
         out.array(self.blocks, _write_block)
         out.array(self.bits, lambda writer, run: writer.uint(run[0]).uint(run[1]).boolean(run[2]))
         out.boolean(self.head is not None)

@@ -120,16 +120,16 @@ class Log:
             return
         await self._linked(start).download(self.core, start, stop, timeout_seconds=self._patience(None))
 
-    async def update(self, *, timeout_seconds: float | None = None) -> int:
-        """Waits for the longest log that a connected peer tells of, or, while it is empty, for its first blocks.
+    async def update(self, length: int | None = None, *, timeout_seconds: float | None = None) -> int:
+        """Waits for `length` blocks; without it for the longest log that a peer has told of by now, at least one block.
 
-        Returns the length. Raises `ReplicationTimeout` for an empty log that nobody brought in time.
+        Returns the length. Raises `ReplicationTimeout` when nobody told of so many in time.
         """
         if self.replication is None:
             return self.length
         replicator = self.replication.add(self.core)
         heads = [peer.remote for peer in replicator.peers if peer.remote is not None]
-        wanted = max([head.length for head in heads if head.fork >= self.core.fork] + [self.length, 1])
+        wanted = max([head.length for head in heads if head.fork >= self.core.fork] + [self.length, length or 1])
         if wanted > self.length:
             await self.replication.update(self.core, wanted, timeout_seconds=self._patience(timeout_seconds))
         return self.length

@@ -37,10 +37,12 @@ from hypercore.merkle import Node
 
 Durability = Literal["fsync", "process"]
 
-JOURNAL_BYTES_MAXIMUM = 1 << 20
+JOURNAL_BYTES_MAXIMUM = 1 << 22
+CACHED_NODES_MAXIMUM = 32_768
 # While a full disk prevents checkpoints, the journal may grow to this size.
 JOURNAL_BYTES_WITHOUT_CHECKPOINT_MAXIMUM = 1 << 26
 INLINE_BLOCK_BYTES_MAXIMUM = 16_384
+BLOCK_BYTES_EXPECTED_MAXIMUM = 1 << 24
 
 _NODE_BYTES = 40
 _NO_HASH = bytes(crypto.HASH_SIZE)
@@ -58,6 +60,7 @@ class Store:
         self._bitfield_file = directory.open("bitfield")
         self._journal = Journal(directory)
         self._pending: dict[int, Node] = {}
+        self._cache: dict[int, Node] = {}
         # Nodes in the tree file count only up to the shortest length since the last checkpoint.
         self._tree_file_length = 0
         self._unsynced_data = False
@@ -121,7 +124,7 @@ class Store:
 
     def read_node(self, index: int) -> Node | None:
         """A stored tree node, or None."""
-        node = self._pending.get(index)
+        node = self._pending.get(index) or self._cache.get(index)
         if node is not None:
             return node
         if flat_tree.right_span(index) >= 2 * self._tree_file_length:
@@ -129,10 +132,16 @@ class Store:
         record = self._tree.read(_NODE_BYTES * index, _NODE_BYTES)
         if len(record) < _NODE_BYTES or record[8:] == _NO_HASH:
             return None
-        return Node(index, int.from_bytes(record[:8], "little"), record[8:])
+        node = Node(index, int.from_bytes(record[:8], "little"), record[8:])
+        if len(self._cache) >= CACHED_NODES_MAXIMUM:
+            self._cache.clear()
+        self._cache[index] = node
+        return node
 
     def read_data(self, offset: int, size: int) -> bytes:
         """Bytes of the data file; what was never written reads as zeros or is missing at the end."""
+        if size > BLOCK_BYTES_EXPECTED_MAXIMUM:  # a damaged size must not become a request for memory
+            size = max(0, min(size, self._data.size() - offset))
         return self._data.read(offset, size)
 
     def set_user_data(self, name: str, value: bytes | None) -> None:
@@ -165,9 +174,9 @@ class Store:
         sync = sync and self._sync_changes
         logged = []
         with self._disk_errors(recoverable=True):
+            for offset, content in _contiguous(change.blocks):
+                self._data.write(offset, content)
             for block in change.blocks:
-                assert block.value is not None
-                self._data.write(block.offset, block.value)
                 inline = block.size <= INLINE_BLOCK_BYTES_MAXIMUM
                 self._unsynced_data |= not inline
                 logged.append(block if inline else StoredBlock(block.index, block.offset, block.size, None))
@@ -247,6 +256,7 @@ class Store:
         except BaseException:
             self.bitfield.mark_changed(number for number, _ in pages)
             raise
+        self._cache.clear()
         self._pending.clear()
         self._tree_file_length = self.head.length
 
@@ -266,6 +276,7 @@ class Store:
 
     def _apply(self, change: Change) -> None:
         if change.truncate_to is not None:
+            self._cache.clear()
             limit = 2 * change.truncate_to
             self._tree_file_length = min(self._tree_file_length, change.truncate_to)
             for index in [index for index in self._pending if flat_tree.right_span(index) >= limit]:
@@ -329,12 +340,30 @@ class Store:
             if any(_removes(after, block.index) for after in later):
                 continue
             if block.value is not None:
-                self._data.write(block.offset, block.value)
+                if self._data.read(block.offset, block.size) != block.value:
+                    with self._disk_errors(recoverable=True):
+                        self._data.write(block.offset, block.value)
                 continue
             stored = hashes.get(2 * block.index)
             if crypto.leaf_hash(self._data.read(block.offset, block.size)) != stored:
                 return False
         return True
+
+
+def _contiguous(blocks: Iterable[StoredBlock]) -> Iterator[tuple[int, bytes]]:
+    """(file offset, content) of blocks that lie side by side, so that each run is one write."""
+    start, end = 0, -1
+    parts: list[bytes] = []
+    for block in blocks:
+        assert block.value is not None
+        if block.offset != end:
+            if parts:
+                yield start, b"".join(parts)
+            start, parts = block.offset, []
+        parts.append(block.value)
+        end = block.offset + block.size
+    if parts:
+        yield start, parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _decoded(records: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Change]]:

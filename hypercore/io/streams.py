@@ -29,8 +29,8 @@ async def core_stream(
     """Blocks `start` to `end - 1` in their order; `end` None is the present length, or with `live` never comes.
 
     With a `replication` missing blocks are fetched, READ_AHEAD_BLOCKS ahead of the reader, so memory stays flat.
-    Without one a missing block raises `BlockNotAvailable`, and `live` waits for our own appends. `timeout_seconds` bounds the
-    wait for each block that the log has; raises `ReplicationTimeout`.
+    Without one a missing block raises `BlockNotAvailable`, and `live` waits for our own appends. `timeout_seconds`
+    bounds the wait for each block that the log has; raises `ReplicationTimeout`.
     """
     if end is None and not live:
         end = core.length

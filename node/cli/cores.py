@@ -115,6 +115,38 @@ def serve(
         run_until_stopped(_serve, directory, host, port, as_json)
 
 
+@app.command()
+def check(
+    directory: CoreDirectory,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend the tree and give damaged blocks up.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check every block and hash of a core against its signed head."""
+    from hypercore.errors import HypercoreError
+    from hypercore.io.check import check_core
+    from hypercore.io.files import DiskDirectory
+
+    with refusing(HypercoreError, OSError):
+        if not directory.is_dir():
+            raise Refused(f"{directory} is no directory")
+        report = check_core(DiskDirectory(directory), repair=repair)
+        facts: dict[str, object] = {
+            "key": report.key.hex(),
+            "length": report.length,
+            "fork": report.fork,
+            "blocks_checked": report.blocks_checked,
+            "nodes_checked": report.nodes_checked,
+            "damaged_blocks": [list(run) for run in report.damaged_blocks],
+            "damaged_nodes": report.damaged_nodes,
+            "recovered": report.recovered,
+            "repaired": report.repaired,
+            "healthy": report.healthy,
+        }
+        print_result(facts, as_json)
+        if not report.healthy:
+            raise Refused("the core is damaged; --repair gives damaged blocks up, so that peers can bring them again")
+
+
 def endpoint(text: str) -> tuple[str, int]:
     """Host and port of HOST:PORT; raises Refused."""
     host, separator, port = text.rpartition(":")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -42,7 +42,9 @@ def put(
     import trio
 
     async def write(drive: Drive, _: DriveView) -> dict[str, Any]:
-        source = sys.stdin.buffer if str(file) == "-" else await trio.to_thread.run_sync(file.open, "rb")
+        source: BinaryIO = (
+            sys.stdin.buffer if str(file) == "-" else await trio.to_thread.run_sync(lambda: file.open("rb"))
+        )
         with source:
             await drive.write(path, iter(lambda: source.read(READ_BYTES), b""), executable=executable)
         return await _facts(drive)
@@ -54,9 +56,7 @@ def put(
 def get(
     directory: StoreDirectory,
     path: DrivePath,
-    to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", help="Where to write; else standard output.")
-    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to; else standard output.")] = None,
     start: Annotated[int, typer.Option(min=0, help="First byte.")] = 0,
     length: Annotated[int | None, typer.Option(min=0, help="Number of bytes; else to the end.")] = None,
     key: Key = None,
@@ -69,7 +69,9 @@ def get(
     async def read(_: Drive, view: DriveView) -> None:
         parts = view.read(path, start=start, length=length, follow=True)
         first = await anext(parts, b"")
-        target = sys.stdout.buffer if to is None else await trio.to_thread.run_sync(to.open, "wb")
+        target: BinaryIO = (
+            sys.stdout.buffer if to is None else await trio.to_thread.run_sync(lambda path: path.open("wb"), to)
+        )
         try:
             target.write(first)
             async for part in parts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypercore.bee import Entry
-from hypercore.bee_blocks import BeeBlock, Header, Level, encode_index
+from hypercore.bee_blocks import BeeBlock, Header, encode_index
 from hypercore.bee_read import Difference
 from hypercore.crypto import KeyPair
-from hypercore.errors import BlockNotAvailable, DecodeError, LocalProtocolError, ReadOnly
+from hypercore.errors import BlockNotAvailable, LocalProtocolError, ReadOnly
 from hypercore.io.bee import Bee, BeeView
 from hypercore.io.core import Core
 from hypercore.io.corestore import Corestore
@@ -156,9 +155,9 @@ def test_ranges_are_slices_of_the_sorted_keys(
 
 
 @settings(max_examples=25, deadline=None)
-@given(CHANGES, st.integers(1, 200), st.integers(1, 200), st.booleans())
+@given(CHANGES, st.integers(1, 200), st.integers(1, 200), st.booleans(), st.integers(0, 60))
 def test_differences_are_those_of_two_dictionaries(
-    changes: list[tuple[str, bytes]], one: int, other: int, bounded: bool
+    changes: list[tuple[str, bytes]], one: int, other: int, bounded: bool, low: int
 ) -> None:
     async def check() -> None:
         bee = new_bee()
@@ -176,11 +175,23 @@ def test_differences_are_those_of_two_dictionaries(
         assert [found async for found in new.differences(old, **bounds)] == expected
         assert [found async for found in new.differences(old, **bounds, limit=3)] == expected[:3]
         if not bounded:
-            assert [found.key async for found in new.differences(old, gt=b"030")] == [
-                found.key for found in expected if found.key > b"030"
-            ]
+            above = [found for found in expected if found.key > b"%03d" % low]
+            assert [found async for found in new.differences(old, gt=b"%03d" % low)] == above
 
     trio.run(check)
+
+
+async def test_differences_begin_behind_any_key() -> None:
+    bee = new_bee()
+    keys = [b"%03d" % number for number in range(60)]
+    for key in keys:
+        await bee.put(key, b"1")
+    for number, key in enumerate(keys):
+        assert [found.key async for found in bee.differences(1, gt=key)] == keys[number + 1 :]
+        assert [found.key async for found in bee.differences(1, gte=key, lte=key)] == [key]
+        assert [found.key async for found in bee.checkout(1).differences(bee, gt=key, limit=1)] == keys[number + 1 :][
+            :1
+        ]
 
 
 async def test_the_history_tells_every_change() -> None:
@@ -319,50 +330,6 @@ def test_a_range_has_one_bound_on_each_side(bounds: dict[str, str]) -> None:
 def test_there_is_no_version_below_zero() -> None:
     with pytest.raises(LocalProtocolError, match="not a version"):
         new_bee().checkout(-1)
-
-
-def hostile(*levels: Level, key: bytes = b"m") -> Bee:
-    """A bee whose newest block holds these nodes."""
-    core = Core.create()
-    blocks = [Header().encode()]
-    blocks += [BeeBlock(number, b"%c" % (96 + number), b"", b"").encode() for number in range(1, 5)]
-    blocks.append(BeeBlock(5, key, b"", encode_index(levels)).encode())
-    core.append(blocks)
-    return Bee(Log(core))
-
-
-@pytest.mark.parametrize(
-    "bee",
-    [
-        hostile(),
-        hostile(Level((6,), ())),
-        hostile(Level((0,), ())),
-        hostile(Level((1,), ((5, 0), (6, 0)))),
-        hostile(Level((1,), ((5, 0),))),
-        hostile(Level((), ((5, 0),))),
-        hostile(Level((1,), ((5, 7), (5, 7)))),
-        hostile(Level((1, 2, 3, 4, 1, 2, 3, 4, 5), ())),
-        hostile(Level((2, 1), ())),
-        hostile(Level((1,), ((5, 0), (5, 0)))),
-        hostile(Level((2,), ((5, 1), (5, 0))), Level((1,), ((5, 0), (5, 0)))),
-    ],
-)
-async def test_trees_that_no_honest_writer_makes_end_in_an_error(bee: Bee) -> None:
-    with pytest.raises(DecodeError):
-        await content(bee)
-    for key in (b"0", b"z"):
-        with suppress(DecodeError):
-            await bee.get(key)
-
-
-@pytest.mark.parametrize("first", [b"", b"\x0a\x05other", b"\xff", b"not a bee at all"])
-async def test_cores_that_hold_no_bee_are_told_apart(first: bytes) -> None:
-    core = Core.create()
-    core.append([first, b"neither"])
-    with pytest.raises(DecodeError):
-        await Bee(Log(core)).header()
-    with pytest.raises(DecodeError):
-        await Bee(Log(core)).get("a")
 
 
 async def test_a_bee_is_read_from_peers_without_downloading_it_whole() -> None:

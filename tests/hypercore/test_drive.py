@@ -95,7 +95,8 @@ def test_block_maps_are_those_of_javascript(vectors: Callable[[str], Any]) -> No
     assert encode_block_map(parts) == blocks
     many = [(number, 1) for number in range(10_000)]
     assert decode_block_map(encode_block_map(many)) == many
-    for damaged in (b"", b"\x01\x00", b"\x00\x05\x00\x00", blocks[0] + b"x"):
+    too_many = b"\x00\xfd\x01\x20" + bytes(2 * 8193)
+    for damaged in (b"", b"\x01\x00", b"\x00\x05\x00\x00", blocks[0] + b"x", too_many):
         with pytest.raises(DecodeError):
             decode_block_map([damaged])
 
@@ -200,6 +201,9 @@ async def test_ranges_of_contents_that_were_cut_unevenly() -> None:
     blobs = Blobs(log)
     for start in range(0, len(data), 487):
         assert await blobs.get(blob, start, 700) == data[start : start + 700]
+    assert await blobs.locate(blob, 0) == (1, 0)
+    assert await blobs.locate(blob, len(parts[0])) == (2, 0)
+    assert await blobs.locate(blob, len(parts[0]) + len(parts[1]) - 1) == (2, len(parts[1]) - 1)
 
 
 async def test_deduplicated_contents_are_read_in_the_order_of_their_map() -> None:

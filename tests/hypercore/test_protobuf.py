@@ -63,6 +63,19 @@ def test_damaged_messages_are_refused(data: bytes, part: str) -> None:
         list(protobuf.read_fields(data))
 
 
+@pytest.mark.parametrize(
+    ("data", "part"),
+    [
+        (b"\x01\x80", "cut short"),
+        (b"\x80" * 10 + b"\x01", "more than 10 bytes"),
+        (b"\xff" * 8 + b"\x01", "above 2"),
+    ],
+)
+def test_damaged_lists_are_refused(data: bytes, part: str) -> None:
+    with pytest.raises(DecodeError, match=part):
+        protobuf.read_packed(data)
+
+
 @pytest.mark.parametrize("value", [-1, MAXIMUM_UINT + 1])
 def test_numbers_that_javascript_cannot_hold_are_not_written(value: int) -> None:
     with pytest.raises(LocalProtocolError, match="outside"):

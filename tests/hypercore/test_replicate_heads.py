@@ -50,7 +50,7 @@ def test_blocks_below_the_common_ancestor_are_never_fetched_again(length: int, d
     link.said[1].clear()
     link.settle()
     assert (reader.fork, reader.tree_hash()) == (1, writer.tree_hash())
-    assert [reader.get(index) for index in range(writer.length)] == [writer.get(index) for index in range(writer.length)]
+    assert all(reader.get(index) == writer.get(index) for index in range(writer.length))
     asked = [m.proof.block.index for m in link.said[1] if isinstance(m, Request) and m.proof.block]
     assert min(asked, default=ancestor) >= ancestor
 

@@ -1,6 +1,6 @@
 // A JavaScript Hyperdrive over plain TCP, told what to do, one JSON object a line on standard input:
 //
-//   node drive.mjs [--key HEX --dial HOST:PORT]
+//   node drive.mjs [--key HEX --dial HOST:PORT] [--primary-key HEX]
 //
 // Without --key it makes a drive, serves it and prints {"key", "port"}; with --key it reads that one from HOST:PORT.
 //
@@ -20,16 +20,19 @@ import Corestore from 'corestore'
 import Hyperdrive from 'hyperdrive'
 import { commands, dial, print, serve, temporaryDirectory } from './common.mjs'
 
-const { values } = parseArgs({ options: { key: { type: 'string' }, dial: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { key: { type: 'string' }, dial: { type: 'string' }, 'primary-key': { type: 'string' } }
+})
 const directory = await temporaryDirectory()
-const store = new Corestore(directory.path)
+const primaryKey = values['primary-key'] && Buffer.from(values['primary-key'], 'hex')
+const store = new Corestore(directory.path, primaryKey ? { primaryKey, unsafe: true } : {})
 const drive = new Hyperdrive(store, values.key ? Buffer.from(values.key, 'hex') : null)
 await drive.ready()
 if (values.dial) {
   dial(store, values.dial)
 } else {
   const { port } = await serve(store)
-  print({ key: drive.key.toString('hex'), port })
+  print({ key: drive.key.toString('hex'), contentKey: drive.contentKey.toString('hex'), port })
 }
 
 async function text(stream) {

@@ -46,7 +46,7 @@ async def test_python_reads_several_cores_of_javascript_on_one_connection() -> N
             await replication.connect("127.0.0.1", port)
             for name, key in zip("abc", keys, strict=True):
                 log = store.get(key=key)
-                assert await log.update() == 2
+                assert await log.update(2) == 2
                 assert [await log.get(index) for index in range(2)] == [f"{name}-0".encode(), f"{name}-1".encode()]
             assert len(replication.sessions) == 1
             await script.write(open="late")

@@ -79,7 +79,7 @@ async def test_a_folder_that_javascript_wrote_is_mirrored_out_file_by_file(tmp_p
     async with javascript_drive(Corestore(tmp_path / "store")) as (script, drive):
         await script.write(**{"import": str(folder)})
         version = (await script.line())["version"]
-        assert await drive.update() == version
+        assert await drive.update(version) == version
         report = await mirror_out(drive, tmp_path / "copy")
         assert (report.added, report.skipped) == (len(local_files(folder)), [])
         assert local_files(tmp_path / "copy") == local_files(folder)
@@ -99,6 +99,14 @@ async def test_a_folder_that_python_wrote_is_read_by_javascript_file_by_file(tmp
             }
 
 
+async def test_one_primary_key_gives_both_the_same_drive() -> None:
+    drive = Drive(Corestore(None, bytes(range(32))))
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with run_script(SCRIPT, ["--primary-key", bytes(range(32)).hex()]) as script:
+            hello = await script.line()
+    assert (hello["key"], hello["contentKey"]) == (drive.key.hex(), (await drive.contents()).log.key.hex())
+
+
 async def test_links_metadata_ranges_versions_and_deletes_of_javascript(tmp_path: Path) -> None:
     async with javascript_drive(Corestore()) as (script, drive):
         await script.write(put="/a.txt", text="0123456789", options={"executable": True, "metadata": {"n": [1, None]}})
@@ -109,7 +117,7 @@ async def test_links_metadata_ranges_versions_and_deletes_of_javascript(tmp_path
         before = (await script.line())["version"]
         await script.write(**{"del": "/gone"})
         version = (await script.line())["version"]
-        await drive.bee.log.replication.update(drive.bee.log.core, version)  # type: ignore[union-attr]
+        await drive.update(version)
         entry = await drive.entry("/a.txt")
         assert entry is not None
         assert (entry.executable, entry.metadata) == (True, {"n": [1, None]})
@@ -124,7 +132,7 @@ async def test_a_deduplicated_file_of_javascript(tmp_path: Path) -> None:
     async with javascript_drive(Corestore()) as (script, drive):
         await script.write(dedup="/twice", blocks=[part.hex() for part in parts])
         version = (await script.line())["version"]
-        assert await drive.update() == version
+        assert await drive.update(version) == version
         entry = await drive.entry("/twice")
         assert entry is not None
         assert entry.blob is not None

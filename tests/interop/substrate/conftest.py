@@ -20,7 +20,9 @@ from tests.interop.substrate.scenario import FOLDER, Report, make_scenario, run_
 
 READY_TIMEOUT_SECONDS: Final = 180
 STOP_TIMEOUT_SECONDS: Final = 20
-USERS: Final = {"polkadot": "//Bob", "papi": "//Charlie", "psi": "//Dave"}
+USERS: Final = {"polkadot": "//Bob", "papi": "//Charlie", "papi_legacy": "//Eve", "psi": "//Dave"}
+SCRIPTS: Final = {"papi_legacy": "papi"}
+"""Scripts of clients that have no script of their own name."""
 
 
 @dataclass(frozen=True)
@@ -85,4 +87,4 @@ def _command(client: str) -> list[str]:
     if client == "psi":
         return [str(python_clients.install()), "psi.py"]
     node.install()
-    return [str(node.find_node()), f"{client}.mjs"]
+    return [str(node.find_node()), f"{SCRIPTS.get(client, client)}.mjs"]

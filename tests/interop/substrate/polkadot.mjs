@@ -192,6 +192,21 @@ await step('storage_subscription', async () => {
   return { seen }
 })
 
+const bytesToId = async (call) => (await call).unwrapOr(null)
+await step('runtime_api', async () => ({
+  user: `${await bytesToId(api.call.datDotApi.getUserIdByNoiseKey(scenario.market.new_user.noise_key))}`,
+  feed: `${await bytesToId(api.call.datDotApi.getFeedByKey(scenario.market.feed.key))}`,
+  unknown: await bytesToId(api.call.datDotApi.getPlanById(4_000_000)),
+}))
+
+await step('payment', async () => {
+  const extrinsic = await api.tx.system.remark('0x00').signAsync(keys.sr25519)
+  const info = await api.rpc.payment.queryInfo(extrinsic.toHex())
+  const { inclusionFee } = await api.rpc.payment.queryFeeDetails(extrinsic.toHex())
+  const { baseFee, lenFee, adjustedWeightFee } = inclusionFee.unwrap()
+  return { partial_fee: `${info.partialFee}`, parts: [baseFee, lenFee, adjustedWeightFee].map(String), weight: `${info.weight}` }
+})
+
 await step('refused', async () => {
   const poor = sr25519.addFromUri(scenario.stranger)
   try {

@@ -60,8 +60,10 @@ class Report:
 def make_scenario(client: str, url: str, genesis_hash: bytes, user: str) -> dict[str, Any]:
     """Everything a script needs; accounts, keys and the feed are the client's own, so that clients do not meet."""
     return {
+        "client": client,
         "url": url,
         "recipient": address(f"//Recipient//{client}"),
+        "watched": address(f"//Watched//{client}"),
         "amount": AMOUNT_PLANCK,
         "transfers": TRANSFERS,
         "stranger": f"//Stranger//{client}",

@@ -25,7 +25,9 @@ pytestmark = pytest.mark.interop
 EXPECTED_STATUSES = {
     "polkadot": ["Ready", "InBlock", "Finalized"],
     "papi": ["signed", "txBestBlocksState", "finalized"],
+    "papi_legacy": ["signed", "txBestBlocksState", "finalized"],
 }
+PAPI = ("papi", "papi_legacy")
 
 
 def events_named(result: Mapping[str, Any], name: str) -> list[dict[str, str]]:
@@ -173,7 +175,7 @@ def test_a_published_plan_is_read_back(report: Report) -> None:
 def test_state_is_read_at_an_earlier_block(report: Report) -> None:
     past = report["at"]
     assert past["number"] >= report["storage"]["number"]
-    if report.client == "papi":  # it reads pinned blocks only, so this one is new
+    if report.client in PAPI:  # it reads pinned blocks only, so this one is new
         assert int(past["free"]) == AMOUNT_PLANCK * (len(TRANSFERS) + 1)
     else:
         assert (past["number"], int(past["free"])) == (report["storage"]["number"], 0)
@@ -193,8 +195,8 @@ def test_a_storage_subscription_tells_every_change(report: Report) -> None:
 
 def test_a_transaction_that_cannot_pay_is_refused_with_the_reason(report: Report) -> None:
     refused = report["refused"]
-    if report.client == "papi":
-        assert refused["kind"] == {"type": "InvalidTransaction", "value": {"type": "Payment"}}
+    if report.client in PAPI:
+        assert refused["kind"] == {"type": "Invalid", "value": {"type": "Payment"}}
     else:
         assert refused["code"] == 1010
         assert "Inability to pay some fees" in refused["message"]
@@ -202,7 +204,7 @@ def test_a_transaction_that_cannot_pay_is_refused_with_the_reason(report: Report
 
 def test_nothing_is_warned_about(report: Report) -> None:
     """Nothing but what polkadot.js says on any node: the refused transaction, newer methods that it leaves alone."""
-    expected = ("1010: Invalid Transaction", "RPC methods not decorated: chainSpec_v1_")
+    expected = ("1010: Invalid Transaction", "RPC methods not decorated: archive_v1_body, archive_v1_call,")
     assert [line for line in report.stderr.splitlines() if not any(part in line for part in expected)] == []
 
 
@@ -212,3 +214,41 @@ def test_derived_balances_and_authors_are_found(report: Report) -> None:
     assert derived["author"] == ALICE["sr25519"]
     assert int(derived["transferable"]) <= int(derived["free"])
     assert derived["nonce"] >= 4
+
+
+@pytest.mark.parametrize("client", ["polkadot"], indirect=True)
+def test_the_newest_metadata_is_chosen(report: Report) -> None:
+    assert report["connect"]["metadata_version"] == 15
+
+
+@pytest.mark.parametrize("client", ["polkadot"], indirect=True)
+def test_the_parts_of_a_fee_add_up_to_it(report: Report) -> None:
+    payment = report["payment"]
+    assert sum(map(int, payment["parts"])) == int(payment["partial_fee"]) > 0
+    assert int(payment["weight"]) > 0
+
+
+@pytest.mark.parametrize("client", ["polkadot", *PAPI], indirect=True)
+def test_the_markets_queries_are_called_by_name(report: Report) -> None:
+    found = report["runtime_api"]
+    assert str(found["user"]) == the_event(report["new_user"], "DatDot.NewUser")["user"]
+    assert str(found["feed"]) == the_event(report["publish_feed"], "DatDot.NewFeed")["feed"]
+    assert found["unknown"] is None
+
+
+@pytest.mark.parametrize("client", ["papi"], indirect=True)
+def test_all_entries_of_a_map_are_followed(report: Report) -> None:
+    watched = report["watch_entries"]
+    assert watched["after"] == watched["before"] + 1
+    assert int(watched["free"]) == AMOUNT_PLANCK
+
+
+@pytest.mark.parametrize("client", PAPI, indirect=True)
+def test_each_set_of_methods_is_enough_by_itself(report: Report) -> None:
+    newer = {name for name in report["methods"]["asked"] if "_v1_" in name and not name.startswith("chainSpec_")}
+    if report.client == "papi_legacy":
+        assert newer == set()
+    else:
+        used = {"follow", "header", "body", "call", "storage", "unpin"}
+        assert {f"chainHead_v1_{name}" for name in used} | {"transaction_v1_broadcast"} <= newer
+        assert {name for name in report["methods"]["asked"] if "_v1_" not in name} == {"rpc_methods"}
