@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup dev test lint localnet bench lock clean
+.PHONY: setup dev test test-large lint localnet bench lock clean
 
 # The stamp is newer than everything that decides what is installed.
 $(VENV)/.installed: requirements.lock pyproject.toml scripts/system-packages
@@ -36,6 +36,10 @@ tests/interop/.installed: tests/interop/package-lock.json tests/interop/python-c
 
 test: setup lint tests/interop/.installed
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# What takes minutes for one test.
+test-large: setup tests/interop/.installed
+	DATDOT_LARGE_TESTS=1 $(BIN)/pytest tests/interop/hypercore/test_bee.py
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)

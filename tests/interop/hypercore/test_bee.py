@@ -22,9 +22,11 @@ from tests.hypercore.bee_operations import SEED, core_after, digest_of_blocks, p
 from tests.interop.node import run_script
 
 SCRIPT = Path(__file__).parent / "bee.mjs"
-PATIENCE_SECONDS = 120 if not os.environ.get("DATDOT_LARGE_TESTS") else 1200
+LARGE = bool(os.environ.get("DATDOT_LARGE_TESTS"))
+"""Set by `make test-large`: bees of 100,000 keys, which take minutes."""
 
-LARGE = pytest.mark.skipif(not os.environ.get("DATDOT_LARGE_TESTS"), reason="set DATDOT_LARGE_TESTS=1: takes minutes")
+PATIENCE_SECONDS = 1200 if LARGE else 120
+SIZES = [5_000, 100_000] if LARGE else [5_000]
 
 pytestmark = [pytest.mark.interop, pytest.mark.usefixtures("node_packages")]
 
@@ -82,7 +84,7 @@ def large_operations(keys: int) -> list[Any]:
     return [["batch", part[n : n + 500]] for part in (puts, deletes) for n in range(0, len(part), 500)]
 
 
-@pytest.mark.parametrize("keys", [5_000, pytest.param(100_000, marks=LARGE)])
+@pytest.mark.parametrize("keys", SIZES)
 async def test_python_reads_a_large_bee_of_javascript(tmp_path: Path, keys: int) -> None:
     (tmp_path / "operations").write_text(json.dumps(large_operations(keys)))
     store = Corestore()
@@ -111,7 +113,7 @@ async def test_python_reads_a_large_bee_of_javascript(tmp_path: Path, keys: int)
             assert await script.line() == await history(bee)
 
 
-@pytest.mark.parametrize("keys", [5_000, pytest.param(100_000, marks=LARGE)])
+@pytest.mark.parametrize("keys", SIZES)
 async def test_javascript_reads_a_large_bee_of_python(keys: int) -> None:
     core = Core.create()
     bee = Bee(Log(core))
