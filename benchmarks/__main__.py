@@ -25,6 +25,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "chain": "authoring and importing full blocks",
     "runtime": "the state transition alone",
     "sealing": "sealing and opening chunks",
+    "hypercore": "appending and replicating hypercores, against npm hypercore in the same run",
     "gossip": "messages between two hosts",
 }
 

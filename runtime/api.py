@@ -197,9 +197,7 @@ _declare_kinds()
 class TransactionValidityError(Variant):
     """Why a transaction must not enter a block."""
 
-    __scale_path__: ClassVar[tuple[str, ...]] = type_path(
-        "sp_runtime::transaction_validity::TransactionValidityError"
-    )
+    __scale_path__: ClassVar[tuple[str, ...]] = type_path("sp_runtime::transaction_validity::TransactionValidityError")
 
 
 @dataclass(frozen=True)

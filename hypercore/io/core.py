@@ -175,7 +175,11 @@ class Core(CoreEditor):
         shown = {node.index: node for node in batch.nodes}
         shown |= {root.index: root for root in batch.head.roots} if batch.head else {}
         length = head.length if head else self.length
-        offset = merkle.byte_offset(lambda node: shown.get(node) or self._read_node(node), length, 2 * index)
+        if truncate_to is None:
+            offset = self._byte_offset(lambda node: shown.get(node) or self._read_node(node), length, index)
+            self._next_offset = (self.fork, index + 1, offset + len(value))
+        else:
+            offset = merkle.byte_offset(lambda node: shown.get(node) or self._read_node(node), length, 2 * index)
         return replace(change, blocks=(StoredBlock(index, offset, len(value), value),))
 
     def _announce(self, batch: VerifiedBatch, old_length: int, old_fork: int) -> Applied:

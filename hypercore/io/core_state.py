@@ -10,7 +10,7 @@ from hypercore.errors import BlockNotAvailable, CoreClosed, LocalProtocolError, 
 from hypercore.io.events import BlockSource
 from hypercore.io.store import Store
 from hypercore.manifest import Manifest, Verifier, verifier_for
-from hypercore.merkle import Node
+from hypercore.merkle import Node, NodeReader
 from hypercore.proof import HeadProof, SignedHead, TreeView, encode_head_proof
 from hypercore.quorum import needs_quorum
 
@@ -45,6 +45,8 @@ class CoreState:
         self._closed = False
         self._roots: tuple[Node, ...] = ()
         self._contiguous = 0
+        # (fork, block, its byte offset) behind the block that was read or written last: logs are mostly used in order.
+        self._next_offset = (-1, -1, 0)
         self._signed = True
         self._conflict: Conflict | None = None
         self._load()
@@ -173,7 +175,9 @@ class CoreState:
             if value is None:
                 raise BlockNotAvailable(f"the source of block {index} did not deliver it")
         else:
-            value = self._store.read_data(merkle.byte_offset(self._read_node, self.length, leaf.index), leaf.size)
+            offset = self._byte_offset(self._read_node, self.length, index)
+            self._next_offset = (self.fork, index + 1, offset + leaf.size)
+            value = self._store.read_data(offset, leaf.size)
         if crypto.leaf_hash(value) == leaf.hash:
             return value
         if self._source is not None:
@@ -223,6 +227,11 @@ class CoreState:
     def _awaits_quorum(self) -> bool:
         """True when the head is signed by one signer's own part only."""
         return needs_quorum(self.manifest) and len(self.signature) == crypto.SIGNATURE_SIZE
+
+    def _byte_offset(self, read: NodeReader, length: int, index: int) -> int:
+        if self._next_offset[:2] == (self.fork, index):
+            return self._next_offset[2]
+        return merkle.byte_offset(read, length, 2 * index)
 
     def _read_node(self, index: int) -> Node | None:
         return self._store.read_node(index)

@@ -1,14 +1,17 @@
 """What the JSON-RPC methods read and use of the node, in one place."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from node.chain.chain import Chain
+import trio
+
+from node.chain.chain import Chain, TooManySubscribers
 from node.chain.events import BestChanged, ChainEvent
 from node.chain.transactions import Transactions
-from node.rpc.errors import STATE_UNAVAILABLE, UNKNOWN_BLOCK, RpcError
+from node.rpc.errors import STATE_UNAVAILABLE, TOO_MANY_SUBSCRIPTIONS, UNKNOWN_BLOCK, RpcError
 from node.rpc.pallet_apis import runtime_apis
 from node.store.errors import StateUnavailable
 from runtime.api import RuntimeApis
@@ -73,11 +76,15 @@ class Backend:
             message = f"Client error: UnknownBlock: State already discarded for 0x{error.block_hash.hex()}"
             raise RpcError(STATE_UNAVAILABLE, message, str(error)) from None
 
-    async def events(self) -> AsyncGenerator[ChainEvent, None]:
-        """Chain events from now on; ends when the consumer is too slow or the node stops."""
-        with self.chain.subscribe() as events:
-            async for event in events:
-                yield event
+    @contextmanager
+    def events(self) -> Iterator[trio.MemoryReceiveChannel[ChainEvent]]:
+        """Chain events from now on; they end when the consumer is too slow. Raises RpcError when too many listen."""
+        try:
+            channel = self.chain.subscribe()
+        except TooManySubscribers as error:
+            raise RpcError(TOO_MANY_SUBSCRIPTIONS, "Too many subscriptions on the node", str(error)) from None
+        with channel:
+            yield channel
 
     def headers_between(self, old: Header, new: Header) -> Sequence[Header]:
         """The headers above `old` up to and including `new`, ascending."""

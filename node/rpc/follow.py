@@ -130,11 +130,14 @@ class Follow:
             route = store.route(self._finalized.hash, leaf.hash)
             if route.common.hash == self._finalized.hash:
                 for header in route.enacted:
-                    yield from self._new_block(header)
+                    if store.envelope(header.hash) is not None:  # else it is being written: its import will tell
+                        yield from self._new_block(header)
         yield {"event": "bestBlockChanged", "bestBlockHash": hexadecimal(store.best.hash)}
 
     def react(self, event: ChainEvent) -> Iterator[Event]:
         """What an event of the chain means for the client. Raises FollowStopped."""
+        if self.stopped:  # with this event already on its way
+            raise FollowStopped
         if isinstance(event, BlockImported):
             yield from self._new_block(event.header)
         elif isinstance(event, BestChanged):

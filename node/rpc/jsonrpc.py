@@ -18,13 +18,9 @@ from node.rpc import errors
 from node.rpc.errors import RpcError, invalid_params
 from node.rpc.limits import MAX_BATCH_CALLS, MAX_SUBSCRIPTIONS_PER_CONNECTION
 from node.rpc.registry import Method, Registry
-from node.rpc.session import Session, Subscription
+from node.rpc.session import Session, SlowClient, Subscription
 
 log = structlog.get_logger("rpc")
-
-
-class SlowClient(Exception):
-    """A client does not read its notifications; it is disconnected."""
 
 
 @dataclass
@@ -116,19 +112,21 @@ class Peer:
 
     def _lasting_session(self, what: str) -> Session:
         if self._session is None:
-            raise RpcError(errors.METHOD_NOT_FOUND, "Method not found", f"{what} need a WebSocket connection")
+            raise RpcError(errors.METHOD_NOT_FOUND, "Method not found", f"{what} can be had over a WebSocket only")
         return self._session
 
     async def _forward(
         self, subscription: Subscription, first: Any, items: AsyncGenerator[Any, None], scope: trio.CancelScope
     ) -> None:
-        async with aclosing(items):
-            with scope:
-                if first is not _ENDED:
-                    subscription.notify(first)
-                    async for item in items:
-                        subscription.notify(item)
-        self._subscriptions.pop(subscription.id, None)
+        try:
+            async with aclosing(items):
+                with scope:
+                    if first is not _ENDED:
+                        subscription.notify(first)
+                        async for item in items:
+                            subscription.notify(item)
+        finally:
+            self._subscriptions.pop(subscription.id, None)
 
     def _unsubscribe(self, params: Any) -> bool:
         values = list(params.values()) if isinstance(params, dict) else params

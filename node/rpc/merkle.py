@@ -26,7 +26,8 @@ def closest_descendant_merkle_value(get_node: GetNode, root: bytes, prefix: byte
     """
     if root == EMPTY_ROOT:
         return None
-    path, node = prefix.hex(), decode_node(get_node(root))
+    path = prefix.hex()
+    node: Sequence[Any] = decode_node(get_node(root))
     while path:
         if len(node) == BRANCH_ITEMS:
             child: Any = node[int(path[0], 16)]
@@ -52,7 +53,10 @@ def _shortened(get_node: GetNode, rest: str, below: Any, is_leaf: bool) -> bytes
 
 def _resolve(get_node: GetNode, child: Any) -> Sequence[Any]:
     """A child: the hash of a stored node, or the node itself where it is embedded."""
-    return decode_node(get_node(child)) if isinstance(child, bytes) else child
+    if isinstance(child, bytes):
+        return decode_node(get_node(child))
+    embedded: Sequence[Any] = child
+    return embedded
 
 
 def _merkle_value(node: Sequence[Any]) -> bytes:

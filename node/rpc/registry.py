@@ -1,11 +1,11 @@
 """Methods declared by their signatures: names, parameter types and documentation are read off the Python functions.
 
-    class ChainMethods:
-        @method("chain_getBlockHash")
-        def get_block_hash(self, number: BlockNumber | None = None) -> Any: ...
+class ChainMethods:
+    @method("chain_getBlockHash")
+    def get_block_hash(self, number: BlockNumber | None = None) -> Any: ...
 
-        @subscription("chain_subscribeNewHeads", "chain_unsubscribeNewHeads", notifies="chain_newHead")
-        async def new_heads(self) -> AsyncIterator[Any]: ...
+    @subscription("chain_subscribeNewHeads", "chain_unsubscribeNewHeads", notifies="chain_newHead")
+    async def new_heads(self) -> AsyncIterator[Any]: ...
 """
 
 import inspect

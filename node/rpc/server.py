@@ -12,9 +12,10 @@ import h11
 import structlog
 import trio
 
-from node.rpc.jsonrpc import Peer, SlowClient
+from node.rpc.jsonrpc import Peer
 from node.rpc.limits import IDLE_TIMEOUT_SECONDS, MAX_BODY_BYTES, MAX_CONNECTIONS, READ_TIMEOUT_SECONDS
 from node.rpc.registry import Registry
+from node.rpc.session import SlowClient
 from node.rpc.websocket import serve_websocket
 
 log = structlog.get_logger("rpc")

@@ -5,9 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import orjson
+import structlog
 import trio
 
+from node.rpc.errors import RpcError
+
+log = structlog.get_logger("rpc")
+
 T = TypeVar("T")
+
+
+class SlowClient(Exception):
+    """A client does not read its notifications; it is disconnected."""
 
 
 @dataclass
@@ -29,8 +38,21 @@ class Session:
         return found
 
     def start_soon(self, task: Callable[..., Awaitable[Any]], *arguments: Any) -> None:
-        """Runs a task that ends with the connection. It starts after the answer to the present call was sent."""
-        self.nursery.start_soon(task, *arguments)
+        """Runs a task that ends with the connection. It starts after the answer to the present call was sent.
+
+        What goes wrong in it ends the task only; for a slow client it ends the connection.
+        """
+        self.nursery.start_soon(self._run, task, *arguments)
+
+    async def _run(self, task: Callable[..., Awaitable[Any]], *arguments: Any) -> None:
+        try:
+            await task(*arguments)
+        except SlowClient:
+            raise
+        except RpcError as error:  # a state that is pruned by now, for one
+            log.debug("a client's task ended", reason=error.message, data=error.data)
+        except Exception:
+            log.exception("a client's task failed")
 
 
 @dataclass(frozen=True)

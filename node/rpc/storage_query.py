@@ -9,6 +9,8 @@ from node.rpc.json import hexadecimal
 from node.rpc.limits import MAX_KEYS_PER_PAGE
 from node.rpc.merkle import closest_descendant_merkle_value
 from node.rpc.parameters import bounded_list, hex_bytes, shown_as, text
+from node.store.chain_store import ChainStore
+from node.store.errors import StateUnavailable
 from runtime.crypto import blake2_256
 from runtime.header import Header
 from runtime.state import StateView
@@ -66,7 +68,7 @@ def storage_results(backend: Backend, header: Header, queries: list[StorageQuery
     state = backend.chain.store.state(header.hash)
     for query in queries:
         if query.kind == MERKLE_VALUE:
-            found = closest_descendant_merkle_value(backend.chain.store.get_node, header.state_root, query.key)
+            found = _merkle_value(backend.chain.store, header, query.key)
             if found is not None:
                 yield {"key": hexadecimal(query.key), MERKLE_VALUE: hexadecimal(found)}
         elif query.kind in (VALUE, HASH):
@@ -81,6 +83,13 @@ def keys_below(state: StateView, prefix: bytes, start: bytes | None = None) -> I
     while page := state.keys(prefix, start, MAX_KEYS_PER_PAGE):
         yield from page
         start = page[-1]
+
+
+def _merkle_value(store: ChainStore, header: Header, prefix: bytes) -> bytes | None:
+    try:
+        return closest_descendant_merkle_value(store.get_node, header.state_root, prefix)
+    except KeyError:  # the trie is kept as long as the state
+        raise StateUnavailable(header.hash, store.folded.number, store.best.number) from None
 
 
 def _entry(state: StateView, key: bytes, hashed: bool) -> Iterator[dict[str, str]]:

@@ -6,9 +6,10 @@ from wsproto.connection import ConnectionState
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Request, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from node.rpc.jsonrpc import Peer, SlowClient
+from node.rpc.jsonrpc import Peer
 from node.rpc.limits import MAX_CALLS_AT_ONCE_PER_CONNECTION, MAX_MESSAGE_BYTES, OUTGOING_QUEUE_MESSAGES
 from node.rpc.registry import Registry
+from node.rpc.session import SlowClient
 
 RECEIVE_BYTES = 65_536
 FLUSH_SECONDS = 2

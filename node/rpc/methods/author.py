@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Annotated, Any
 
 import trio
 
@@ -10,7 +10,9 @@ from node.rpc import errors
 from node.rpc.backend import Backend
 from node.rpc.errors import RpcError
 from node.rpc.json import hexadecimal
-from node.rpc.parameters import Hex
+from node.rpc.methods.payment import PaymentMethods
+from node.rpc.methods.transaction import TransactionMethods
+from node.rpc.parameters import Hex, bounded_list, hash_bytes, hex_bytes, shown_as
 from node.rpc.registry import method, subscription
 from node.txpool import events
 from node.txpool.errors import (
@@ -21,6 +23,7 @@ from node.txpool.errors import (
     TemporarilyBanned,
     TooLowPriority,
 )
+from runtime.crypto import blake2_256
 from runtime.errors import InvalidTransaction, MalformedTransaction, RuntimeFault, Validity
 
 MAX_PENDING_SHOWN = 8_192
@@ -28,11 +31,30 @@ FINALIZED_AFTER_SECONDS = 0.5
 """Least time between the statuses inBlock and finalized of a transaction."""
 
 
+@shown_as(type="array", items={"type": "object", "minProperties": 1, "maxProperties": 1})
+def extrinsics_or_hashes(value: Any) -> list[bytes]:
+    """Hashes of a list of {"hash": hexadecimal} and {"extrinsic": hexadecimal}."""
+    hashes = []
+    for item in bounded_list(value):
+        match item:
+            case {"hash": found, **rest} if not rest:
+                hashes.append(hash_bytes(found))
+            case {"extrinsic": found, **rest} if not rest:
+                hashes.append(blake2_256(hex_bytes(found)))
+            case _:
+                raise ValueError('an item is {"hash": …} or {"extrinsic": …}')
+    return list(dict.fromkeys(hashes))
+
+
+ExtrinsicsOrHashes = Annotated[list[bytes], extrinsics_or_hashes]
+
+
 class AuthorMethods:
     """Submission with Substrate's error codes and statuses."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
+        self.families = (TransactionMethods(backend), PaymentMethods(backend))
 
     @method("author_submitExtrinsic")
     def submit_extrinsic(self, extrinsic: Hex) -> str:
@@ -64,6 +86,13 @@ class AuthorMethods:
         """The extrinsics in the pool."""
         waiting = self.backend.transactions.pool.transactions()[:MAX_PENDING_SHOWN]
         return [hexadecimal(one.extrinsic) for one in waiting]
+
+    @method("author_removeExtrinsic", unsafe=True)
+    def remove_extrinsic(self, bytes_or_hash: ExtrinsicsOrHashes) -> list[str]:
+        """Take extrinsics, and those that require them, out of the pool and ban them; the answer is who was there."""
+        present = [one for one in bytes_or_hash if one in self.backend.transactions.pool]
+        self.backend.transactions.remove_invalid(present)
+        return [hexadecimal(one) for one in present]
 
 
 def submission_error(error: Exception) -> RpcError:

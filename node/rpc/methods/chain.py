@@ -1,12 +1,13 @@
 """`chain_*`: headers, blocks and their subscriptions."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from node.chain.events import BestChanged, BlockImported, Finalized
 from node.rpc.backend import Backend
 from node.rpc.json import header_json, hexadecimal, optional_hexadecimal
+from node.rpc.methods.archive import ArchiveMethods
+from node.rpc.methods.chain_head import ChainHeadMethods
 from node.rpc.parameters import Hash, Numbers
 from node.rpc.registry import method, subscription
 
@@ -20,6 +21,7 @@ class ChainMethods:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.store = backend.chain.store
+        self.families = (ChainHeadMethods(backend), ArchiveMethods(backend))
 
     @method("chain_getHeader")
     def get_header(self, hash: Hash | None = None) -> Any:
@@ -59,7 +61,7 @@ class ChainMethods:
     )
     async def new_heads(self) -> AsyncGenerator[Any, None]:
         """Every new best block's header, beginning with the current one."""
-        async with aclosing(self.backend.events()) as events:
+        with self.backend.events() as events:
             yield header_json(self.store.best)
             async for event in events:
                 if isinstance(event, BestChanged):
@@ -73,7 +75,7 @@ class ChainMethods:
     )
     async def finalized_heads(self) -> AsyncGenerator[Any, None]:
         """Every finalized block's header, without gaps, beginning with the last one."""
-        async with aclosing(self.backend.events()) as events:
+        with self.backend.events() as events:
             last = self.store.finalized
             yield header_json(last)
             async for event in events:
@@ -85,7 +87,7 @@ class ChainMethods:
     @subscription("chain_subscribeAllHeads", "chain_unsubscribeAllHeads", notifies="chain_allHead")
     async def all_heads(self) -> AsyncGenerator[Any, None]:
         """Every imported block's header, forks included, beginning with the best one."""
-        async with aclosing(self.backend.events()) as events:
+        with self.backend.events() as events:
             yield header_json(self.store.best)
             async for event in events:
                 if isinstance(event, BlockImported):

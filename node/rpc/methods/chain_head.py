@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import trio
 
-from node.chain.chain import TooManySubscribers
 from node.rpc import errors
 from node.rpc.backend import Backend
 from node.rpc.errors import RpcError
@@ -26,7 +25,9 @@ from node.rpc.storage_query import StorageQueries, StorageQuery, storage_results
 from node.store.errors import StateUnavailable
 from runtime.header import Header
 
-Work = Callable[[Operation], AsyncGenerator[Event, None]]
+Work = Callable[[Operation, Header], AsyncGenerator[Event, None]]
+"""What an operation does with a pinned block: the events that it sends, without its id."""
+
 LIMIT_REACHED = {"result": "limitReached"}
 
 
@@ -56,25 +57,23 @@ class ChainHeadMethods:
         follows = subscription.session.kept(Follows)
         if len(follows) >= MAX_FOLLOWS_PER_CONNECTION:
             raise RpcError(errors.REACHED_LIMITS, "Maximum number of chainHead_follow has been reached")
-        try:
-            chain_events = self.backend.chain.subscribe()
-        except TooManySubscribers as error:
-            raise RpcError(errors.REACHED_LIMITS, "Maximum number of chainHead_follow has been reached") from error
-        follow = Follow(self.backend, self.pins, subscription, chain_events, with_runtime)
-        follows[subscription.id] = follow
-        self.pins.join(follow)
-        try:
-            for event in follow.begin():
-                yield event
-            async for happened in chain_events:
-                for event in follow.react(happened):
+        with self.backend.events() as chain_events:
+            follow = follows[subscription.id] = Follow(
+                self.backend, self.pins, subscription, chain_events, with_runtime
+            )
+            self.pins.join(follow)
+            try:
+                for event in list(follow.begin()):  # all of it now: what comes later is among the events
                     yield event
-        except (FollowStopped, trio.ClosedResourceError):
-            pass  # the end of the chain's events, too, means that the client was too slow
-        finally:
-            follow.stop()
-            self.pins.leave(follow)
-            del follows[subscription.id]
+                async for happened in chain_events:
+                    for event in follow.react(happened):
+                        yield event
+            except (FollowStopped, trio.ClosedResourceError):
+                pass  # the end of the chain's events, too, means that the client was too slow
+            finally:
+                follow.stop()
+                self.pins.leave(follow)
+                del follows[subscription.id]
         yield {"event": "stop"}
 
     @method("chainHead_v1_header")
@@ -87,7 +86,7 @@ class ChainHeadMethods:
     def body(self, session: Session, follow_subscription: str, hash: Hash) -> Any:
         """Starts an operation that tells the extrinsics of a pinned block."""
 
-        async def work(operation: Operation) -> AsyncGenerator[Event, None]:
+        async def work(operation: Operation, block: Header) -> AsyncGenerator[Event, None]:
             body = self.backend.chain.store.body(hash)
             if body is None:
                 yield {"event": "operationInaccessible"}
@@ -100,7 +99,7 @@ class ChainHeadMethods:
     def call(self, session: Session, follow_subscription: str, hash: Hash, function: str, call_parameters: Hex) -> Any:
         """Starts an operation that runs a runtime API function at a pinned block."""
 
-        async def work(operation: Operation) -> AsyncGenerator[Event, None]:
+        async def work(operation: Operation, block: Header) -> AsyncGenerator[Event, None]:
             if not self.backend.chain.store.has_state(hash):
                 yield {"event": "operationInaccessible"}
                 return
@@ -128,16 +127,16 @@ class ChainHeadMethods:
     ) -> Any:
         """Starts an operation that tells values, hashes or Merkle values of storage; there are no child tries."""
 
-        def work(operation: Operation) -> AsyncGenerator[Event, None]:
-            return self._storage_events(operation, hash, items if child_trie is None else [])
+        def work(operation: Operation, block: Header) -> AsyncGenerator[Event, None]:
+            return self._storage_events(operation, block, items if child_trie is None else [])
 
         started = self._start(session, follow_subscription, hash, work)
         return started if started is LIMIT_REACHED else {**started, "discardedItems": 0}
 
     async def _storage_events(
-        self, operation: Operation, block_hash: bytes, queries: list[StorageQuery]
+        self, operation: Operation, block: Header, queries: list[StorageQuery]
     ) -> AsyncGenerator[Event, None]:
-        results = storage_results(self.backend, self.backend.chain.store.required_header(block_hash), queries)
+        results = storage_results(self.backend, block, queries)
         while page := list(islice(results, STORAGE_ITEMS_PER_PAGE)):
             yield {"event": "operationStorageItems", "items": page}
             if len(page) == STORAGE_ITEMS_PER_PAGE:
@@ -180,28 +179,28 @@ class ChainHeadMethods:
         follow = session.kept(Follows).get(follow_subscription)
         if follow is None or follow.stopped:
             return LIMIT_REACHED
-        _pinned(follow, block_hash)
+        block = _pinned(follow, block_hash)
         if len(follow.operations) >= MAX_OPERATIONS_PER_FOLLOW:
             return LIMIT_REACHED
         follow.operations_begun += 1
         operation = Operation(str(follow.operations_begun))
         follow.operations[operation.id] = operation
-        session.start_soon(_run, follow, operation, work)
+        session.start_soon(_run, follow, operation, work(operation, block))
         return {"result": "started", "operationId": operation.id}
 
 
-async def _run(follow: Follow, operation: Operation, work: Work) -> None:
+async def _run(follow: Follow, operation: Operation, work: AsyncGenerator[Event, None]) -> None:
     """Sends the events of an operation. Nothing is sent for one that was stopped or whose follow has ended."""
     with operation.scope:
-        await trio.lowlevel.checkpoint()
         try:
-            async with aclosing(work(operation)) as events:
+            async with aclosing(work) as events:
                 async for event in events:
+                    await trio.lowlevel.checkpoint()  # others get their turn, and a stopped operation ends here
                     follow.subscription.notify({**event, "operationId": operation.id})
-        except (StateUnavailable, KeyError):
-            # The block's state or trie was given up meanwhile: a pin keeps a block's header, not its state.
+        except StateUnavailable:
+            # The block's state is given up by now: a pin keeps a block's header, not its state.
             follow.subscription.notify({"event": "operationInaccessible", "operationId": operation.id})
-        follow.operations.pop(operation.id, None)
+    follow.operations.pop(operation.id, None)
 
 
 def _pinned(follow: Follow, block_hash: bytes) -> Header:

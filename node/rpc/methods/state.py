@@ -1,14 +1,13 @@
 """`state_*`: storage, metadata, runtime calls and their subscriptions."""
 
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
 from typing import Any
 
 from node.chain.events import BestChanged
 from node.rpc.backend import Backend
 from node.rpc.errors import invalid_params
 from node.rpc.json import hexadecimal, optional_hexadecimal
-from node.rpc.limits import MAX_KEYS_PER_PAGE
+from node.rpc.limits import MAX_KEYS_AT_ONCE, MAX_KEYS_PER_PAGE
 from node.rpc.parameters import Hash, Hex, Number
 from node.rpc.registry import method, subscription
 from node.rpc.runtime_api import call_runtime, runtime_version_json
@@ -67,6 +66,17 @@ class StateMethods:
         keys = self.backend.state_at(at).keys(prefix or b"", start_key or None, count)
         return [hexadecimal(key) for key in keys]
 
+    @method("state_getKeys", unsafe=True)
+    def get_keys(self, prefix: Hex, at: Hash | None = None) -> list[str]:
+        """All storage keys with a prefix, in byte order; at most 100,000."""
+        return [hexadecimal(key) for key in self._keys(prefix, at)]
+
+    @method("state_getPairs", unsafe=True)
+    def get_pairs(self, prefix: Hex, at: Hash | None = None) -> list[list[str]]:
+        """All storage keys with a prefix, in byte order, with their values; at most 100,000."""
+        state = self.backend.state_at(at)
+        return [[hexadecimal(key), hexadecimal(state.get(key) or b"")] for key in self._keys(prefix, at)]
+
     @method("state_queryStorageAt")
     def query_storage_at(self, keys: list[Hex], at: Hash | None = None) -> Any:
         """The values under several storage keys, in one set of changes."""
@@ -78,7 +88,7 @@ class StateMethods:
         if not keys:
             raise invalid_params("keys: name at least one storage key")
         wanted = dict.fromkeys(keys)
-        async with aclosing(self.backend.events()) as events:
+        with self.backend.events() as events:
             yield self._change_set(keys, self.backend.chain.store.best.hash)
             async for event in events:
                 if isinstance(event, BestChanged):
@@ -95,11 +105,17 @@ class StateMethods:
     )
     async def runtime_version(self) -> AsyncGenerator[Any, None]:
         """The runtime's version now, and again when a best block changed the code."""
-        async with aclosing(self.backend.events()) as events:
+        with self.backend.events() as events:
             yield runtime_version_json(self.backend.chain.runtime.version)
             async for event in events:
                 if isinstance(event, BestChanged) and CODE_KEY in self.backend.written_keys(event):
                     yield runtime_version_json(self.backend.chain.runtime.version)
+
+    def _keys(self, prefix: bytes, at: bytes | None) -> list[bytes]:
+        keys = self.backend.state_at(at).keys(prefix, None, MAX_KEYS_AT_ONCE + 1)
+        if len(keys) > MAX_KEYS_AT_ONCE:
+            raise invalid_params(f"prefix: more than {MAX_KEYS_AT_ONCE} keys have it; use state_getKeysPaged")
+        return keys
 
     def _change_set(self, keys: Iterable[bytes], block_hash: bytes) -> Any:
         state = self.backend.state_at(block_hash)

@@ -5,6 +5,7 @@ from typing import Any
 from node.rpc.backend import Backend
 from node.rpc.errors import invalid_params
 from node.rpc.json import hexadecimal
+from node.rpc.openrpc import openrpc_document
 from node.rpc.registry import Registry, method
 from runtime.crypto import ss58_decode
 
@@ -19,6 +20,11 @@ class SystemMethods:
     def rpc_methods(self) -> Any:
         """The names of all methods."""
         return {"methods": self.registry.names()}
+
+    @method("rpc_discover")
+    def discover(self) -> Any:
+        """This description of all methods, as an OpenRPC document."""
+        return openrpc_document(self.registry, self.backend.version)
 
     @method("system_name")
     def name(self) -> str:

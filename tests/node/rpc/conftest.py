@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 
+from node.keys.keypair import Keypair
 from node.rpc.backend import Backend, NodeIdentity
 from node.rpc.jsonrpc import Peer
 from node.rpc.methods.author import AuthorMethods
@@ -51,11 +52,12 @@ class FakeNetwork:
 class RpcNode:
     """One node with a single authority and a small window of states; speaks JSON-RPC without a socket."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, authorities: tuple[Keypair, ...] = (ALICE,)) -> None:
         self.clock = ManualClock()
-        self.spec = make_spec((ALICE,))
+        self.spec = make_spec(authorities)
+        self.trusted = False
         limits = PoolLimits(transactions_per_sender=8)
-        self.node = Node(path, self.clock, keys=(ALICE,), spec=self.spec, window_blocks=WINDOW_BLOCKS, limits=limits)
+        self.node = Node(path, self.clock, keys=authorities, spec=self.spec, window_blocks=WINDOW_BLOCKS, limits=limits)
         self.network: FakeNetwork | None = None
         identity = NodeIdentity("12D3KooWSelf", ("/ip4/127.0.0.1/tcp/1",), is_authority=True)
         self.backend = Backend(
@@ -75,7 +77,8 @@ class RpcNode:
     async def answer(self, name: str, *params: Any) -> Any:
         """The answer to one call, as a client of plain HTTP gets it."""
         request = {"jsonrpc": "2.0", "id": 1, "method": name, "params": list(params)}
-        return json.loads(await Peer(self.registry).handle(json.dumps(request).encode()) or b"null")
+        peer = Peer(self.registry, trusted=self.trusted)
+        return json.loads(await peer.handle(json.dumps(request).encode()) or b"null")
 
     async def call(self, name: str, *params: Any) -> Any:
         """The result of a call that must succeed."""
@@ -101,22 +104,35 @@ class RpcNode:
     async def client(self) -> AsyncIterator[RpcClient]:
         """A client with subscriptions."""
         async with trio.open_nursery() as nursery:
-            yield RpcClient(self.registry, nursery)
+            yield RpcClient(self.registry, nursery, self.trusted)
             nursery.cancel_scope.cancel()
 
 
 class RpcClient:
     """What a WebSocket client sends and sees."""
 
-    def __init__(self, registry: Registry, nursery: trio.Nursery) -> None:
-        self._send, self._received = trio.open_memory_channel[bytes](1_000)
-        self.peer = Peer(registry, nursery, self._send.send_nowait)
+    def __init__(self, registry: Registry, nursery: trio.Nursery, trusted: bool) -> None:
+        self._send, self._received = trio.open_memory_channel[bytes](10_000)
+        self.peer = Peer(registry, nursery, self._send.send_nowait, trusted)
 
     async def ask(self, name: str, *params: Any) -> Any:
         """Sends a request; the answer, wherever it comes from."""
         request = {"jsonrpc": "2.0", "id": 1, "method": name, "params": list(params)}
         answer = await self.peer.handle(json.dumps(request).encode())
         return json.loads(answer if answer is not None else self._received.receive_nowait())
+
+    async def result(self, name: str, *params: Any) -> Any:
+        """The result of a call that must succeed."""
+        answer = await self.ask(name, *params)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    async def code(self, name: str, *params: Any) -> int:
+        """The error code of a call that must fail."""
+        answer = await self.ask(name, *params)
+        assert "result" not in answer, answer
+        code: int = answer["error"]["code"]
+        return code
 
     async def next(self, subscription: str, notifies: str) -> Any:
         """The result of the next notification, which must belong to this subscription."""

@@ -144,3 +144,39 @@ async def test_plain_http_has_no_subscriptions(rpc: RpcNode) -> None:
     error = await rpc.error("chain_subscribeNewHeads")
     assert error["code"] == errors.METHOD_NOT_FOUND
     assert "WebSocket" in error["data"]
+
+
+@pytest.mark.parametrize("subscribe", ["chain_subscribeNewHeads", "chain_subscribeFinalizedHeads"])
+async def test_the_nodes_subscribers_are_limited(rpc: RpcNode, monkeypatch: pytest.MonkeyPatch, subscribe: str) -> None:
+    monkeypatch.setattr("node.chain.chain.MAX_SUBSCRIBERS", 1)
+    async with rpc.client() as client:
+        first = (await client.ask(subscribe))["result"]
+        await client.next(first, "chain_newHead" if "New" in subscribe else "chain_finalizedHead")
+        refused = await client.ask(subscribe)
+        assert refused["error"]["code"] == errors.TOO_MANY_SUBSCRIPTIONS
+        assert (await client.ask("chainHead_v1_follow", True))["error"]["code"] == errors.TOO_MANY_SUBSCRIPTIONS
+        await client.result("transaction_v1_broadcast", "0x00")
+        assert await client.is_quiet()
+        assert (await client.ask("system_chain"))["result"] == "Test"
+
+
+async def test_a_subscription_that_fails_ends_alone(rpc: RpcNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> None:
+        raise RuntimeError("broken")
+
+    async with rpc.client() as client:
+        identifier = (await client.ask("chain_subscribeNewHeads"))["result"]
+        await client.next(identifier, "chain_newHead")
+        monkeypatch.setattr("node.rpc.methods.chain.header_json", fail)
+        await rpc.author()
+        assert await client.is_quiet()
+        assert (await client.ask("chain_unsubscribeNewHeads", identifier))["result"] is False
+        assert (await client.ask("system_chain"))["result"] == "Test"
+
+
+async def test_no_block_is_missed_between_answer_and_first_item(rpc: RpcNode) -> None:
+    async with rpc.client() as client:
+        identifier = (await client.ask("chain_subscribeNewHeads"))["result"]
+        await rpc.author()  # before the subscription's task has run
+        assert (await client.next(identifier, "chain_newHead"))["number"] == "0x0"
+        assert (await client.next(identifier, "chain_newHead"))["number"] == "0x1"

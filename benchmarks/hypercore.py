@@ -1,0 +1,185 @@
+"""Hypercore against npm `hypercore`, side by side in one run: `python -m benchmarks.hypercore [--quick]`.
+
+Append (ours with fdatasync before it returns, and without; JavaScript never syncs) and replication between processes
+over loopback TCP, in interleaved rounds of which the median counts; then opening a core of a million blocks.
+A goal of 1 is as fast as JavaScript in the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import Figure, progress, show
+from hypercore import flat_tree
+from hypercore.io.core import Core
+from hypercore.io.store import Durability
+from hypercore.proof import BlockRequest, ProofRequest
+from tests.interop.node import find_node
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "tests" / "interop" / "hypercore"
+ROUNDS = 3
+# bytes a block, blocks a batch, batches, least ratio to JavaScript with and without sync
+APPENDS = (
+    (1024, 1, 1000, 1.0, 2.0),
+    (1024, 64, 200, 1.0, 2.0),
+    (65_536, 1, 300, 0.75, 1.0),
+    (65_536, 16, 40, 0.75, 1.0),
+)
+# bytes a block, blocks, least ratios to JavaScript of Python to Python and of the mixed pairs
+REPLICATIONS = ((65_536, 4096, 1.5, 1.0), (1024, 16_384, 1.0, 1.0))
+MILLION_BLOCKS = 1_000_000
+BATCH_BLOCKS = 50_000
+
+
+def python_append(size: int, batch: int, batches: int, durability: Durability) -> float:
+    """Blocks a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        core = Core.create(Path(folder) / "core", durability=durability)
+        blocks = [os.urandom(size) for _ in range(batch)]
+        core.append(blocks)
+        start = time.perf_counter()
+        for _ in range(batches):
+            core.append(blocks)
+        seconds = time.perf_counter() - start
+        core.close()
+        return batch * batches / seconds
+
+
+def javascript_append(size: int, batch: int, batches: int) -> float:
+    """Blocks a second."""
+    command = [str(find_node()), str(SCRIPTS / "append.mjs"), str(size), str(batch), str(batches)]
+    answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(answer["blocks_per_second"])
+
+
+def append_figures(rounds: int) -> Iterator[Figure]:
+    """Appending, in blocks a second, as ratios to JavaScript."""
+    for size, batch, batches, synced_goal, unsynced_goal in APPENDS:
+        name = f"append {size // 1024} KiB × {batch}"
+        progress(name)
+        runs = [
+            (
+                javascript_append(size, batch, batches),
+                python_append(size, batch, batches, "fsync"),
+                python_append(size, batch, batches, "process"),
+            )
+            for _ in range(rounds)
+        ]
+        javascript, synced, unsynced = (statistics.median(values) for values in zip(*runs, strict=True))
+        yield Figure(f"{name}: JavaScript, no sync", javascript, "blocks/s")
+        yield Figure(f"{name}: Python, fdatasync", synced, "blocks/s", synced_goal * javascript, True)
+        yield Figure(f"{name}: Python, no sync", unsynced, "blocks/s", unsynced_goal * javascript, True)
+
+
+@contextmanager
+def serving(language: str, folder: Path, size: int) -> Iterator[dict[str, Any]]:
+    """A writer process of a language."""
+    if language == "py":
+        command = [sys.executable, "-m", "benchmarks.hypercore_peer", "serve", str(folder / "core")]
+    else:
+        script = str(SCRIPTS / "writer.mjs")
+        command = [str(find_node()), script, str(folder / "content"), "--block-size", str(size)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+def read_once(language: str, server: dict[str, Any]) -> dict[str, Any]:
+    """Download everything with a reader process of a language."""
+    address = f"{server['host']}:{server['port']}"
+    with tempfile.TemporaryDirectory() as folder:
+        if language == "py":
+            command = [sys.executable, "-m", "benchmarks.hypercore_peer", "read", server["key"], address, folder]
+        else:
+            script = str(SCRIPTS / "reader.mjs")
+            command = [str(find_node()), script, server["key"], address, "--length", str(server["length"])]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return dict(json.loads(answer))
+
+
+def replication_figures(rounds: int, share: int) -> Iterator[Figure]:
+    """Replicating between processes, in megabytes a second, as ratios to JavaScript."""
+    pairs = (("js", "js"), ("py", "py"), ("js", "py"), ("py", "js"))
+    for size, count, own_goal, mixed_goal in REPLICATIONS:
+        count //= share
+        speeds: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
+        memory = 0.0
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            with (folder / "content").open("wb") as content:
+                for _ in range(count):
+                    content.write(os.urandom(size))
+            core = Core.create(folder / "core", durability="process")
+            with (folder / "content").open("rb") as source:
+                while batch := [block for _ in range(64) if (block := source.read(size))]:
+                    core.append(batch)
+            core.close()
+            for _ in range(rounds):
+                for writer, reader in pairs:
+                    progress(f"replicate {count} × {size // 1024} KiB, {writer} to {reader}")
+                    with serving(writer, folder, size) as server:
+                        answer = read_once(reader, server)
+                    speeds[writer, reader].append(size * count / 1000 / float(answer["milliseconds"]))
+                    memory = max(memory, float(answer.get("megabytes_of_memory", 0)))
+        medians = {pair: statistics.median(values) for pair, values in speeds.items()}
+        base = medians["js", "js"]
+        for pair, value in medians.items():
+            goal = None if pair == ("js", "js") else (own_goal if pair == ("py", "py") else mixed_goal) * base
+            yield Figure(f"replicate {size // 1024} KiB: {pair[0]} to {pair[1]}", value, "MB/s", goal, True)
+        yield Figure(f"replicate {size // 1024} KiB: memory of the Python reader", memory, "MiB", 100)
+
+
+def million_figures(count: int) -> Iterator[Figure]:
+    """Opening a core of a million blocks, and a proof from it."""
+    with tempfile.TemporaryDirectory() as folder:
+        progress(f"make a core of {count} blocks")
+        core = Core.create(Path(folder), durability="process")
+        for start in range(0, count, BATCH_BLOCKS):
+            core.append([b"%d" % index for index in range(start, start + BATCH_BLOCKS)])
+        core.close()
+        opening = median_seconds(lambda: Core.open(Path(folder)).close(), 9)
+        core = Core.open(Path(folder))
+        root = core.roots()[0].index
+        levels, blocks = flat_tree.depth(root), flat_tree.leaf_count(root)
+        indexes = iter(range(1, blocks, blocks // 1000))
+        proof = median_seconds(lambda: core.proof(ProofRequest(block=BlockRequest(next(indexes), levels))), 900)
+        core.close()
+    yield Figure(f"open and close a core of {count:,} blocks", 1000 * opening, "ms", 200)
+    yield Figure("a proof from it", 1000 * proof, "ms", 1)
+
+
+def median_seconds(operation: Callable[[], object], times: int) -> float:
+    """Median wall-clock time of one call."""
+    durations = []
+    for _ in range(times):
+        start = time.perf_counter()
+        operation()
+        durations.append(time.perf_counter() - start)
+    return statistics.median(durations)
+
+
+def figures(*, quick: bool = False) -> list[Figure]:
+    """Everything; with `quick` one round of an eighth of the data."""
+    rounds, share = (1, 8) if quick else (ROUNDS, 1)
+    return [
+        *append_figures(rounds),
+        *replication_figures(rounds, share),
+        *million_figures(200_000 if quick else MILLION_BLOCKS),
+    ]
+
+
+if __name__ == "__main__":
+    show(figures(quick="--quick" in sys.argv), "--json" in sys.argv)

@@ -1,0 +1,61 @@
+"""One side of a replication between processes.
+
+    python -m benchmarks.hypercore_peer serve DIR
+    python -m benchmarks.hypercore_peer read KEY HOST:PORT DIR
+
+Both print one JSON line: {"key", "host", "port", "length"} of the server, which then runs until killed, and
+{"milliseconds", "blocks", "megabytes_of_memory"} of the reader, which stores and verifies every block.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import trio
+
+from hypercore.io.core import Core
+from hypercore.io.replication import open_replication
+
+
+def peak_megabytes() -> float:
+    """The most memory that this program had; `getrusage` would count what its parent had when it started it."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+async def serve(directory: Path) -> None:
+    """Serve a core until killed."""
+    core = Core.open(directory)
+    async with open_replication() as replication:
+        replication.add(core)
+        port = await replication.listen()
+        print(json.dumps({"key": core.key.hex(), "host": "127.0.0.1", "port": port, "length": core.length}), flush=True)
+        await trio.sleep_forever()
+
+
+async def read(key: str, address: str, directory: Path) -> None:
+    """Download a whole core, and say how long it took."""
+    host, _, port = address.partition(":")
+    core = Core.open(directory, key)
+    async with open_replication() as replication:
+        replication.add(core)
+        await replication.connect(host, int(port))
+        start = trio.current_time()
+        if not core.length:
+            await replication.update(core)
+        await replication.download(core)
+        milliseconds = 1000 * (trio.current_time() - start)
+    memory = peak_megabytes()
+    core.close()
+    print(json.dumps({"milliseconds": milliseconds, "blocks": core.length, "megabytes_of_memory": memory}), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        trio.run(serve, Path(sys.argv[2]))
+    else:
+        trio.run(read, sys.argv[2], sys.argv[3], Path(sys.argv[4]))

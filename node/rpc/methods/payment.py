@@ -1,0 +1,78 @@
+"""`payment_*` and `system_dryRun`: what an extrinsic costs and what it would do."""
+
+from typing import Any
+
+from node.rpc.backend import Backend
+from node.rpc.errors import RpcError
+from node.rpc.json import hexadecimal
+from node.rpc.parameters import Hash, Hex
+from node.rpc.registry import method
+from node.rpc.runtime_api import call_runtime
+from pallets.transaction_payment import FeeDetails, RuntimeDispatchInfo
+from runtime.codec import codec_for
+from runtime.errors import DispatchErrorValue, InvalidTransaction
+from runtime.header import Digest, Header, PreRuntime
+from runtime.state import StateView
+from runtime.transition import BlockExecution
+from runtime.types import U32, Err, Ok
+
+DISPATCH_OUTCOME = codec_for(Ok[None] | Err[DispatchErrorValue])
+PAYMENT_API = "TransactionPaymentApi"
+
+
+class PaymentMethods:
+    """Fees and dry runs at a block, the best one by default."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    @method("payment_queryInfo")
+    def query_info(self, extrinsic: Hex, at: Hash | None = None) -> Any:
+        """Weight (reference time only, as clients of this old method expect), class and fee of an extrinsic.
+
+        The fee is without the tip, a decimal string, in planck.
+        """
+        info = codec_for(RuntimeDispatchInfo).decode(self._ask("query_info", extrinsic, at))
+        return {
+            "weight": info.weight.ref_time,
+            "class": info.class_.name.lower(),
+            "partialFee": str(info.partial_fee),
+        }
+
+    @method("payment_queryFeeDetails")
+    def query_fee_details(self, extrinsic: Hex, at: Hash | None = None) -> Any:
+        """The parts of the fee of an extrinsic, hexadecimal, in planck; null when its call is free."""
+        fee = codec_for(FeeDetails).decode(self._ask("query_fee_details", extrinsic, at)).inclusion_fee
+        if fee is None:
+            return {"inclusionFee": None}
+        parts = {"baseFee": fee.base_fee, "lenFee": fee.len_fee, "adjustedWeightFee": fee.adjusted_weight_fee}
+        return {"inclusionFee": {name: hex(amount) for name, amount in parts.items()}}
+
+    @method("system_dryRun", "system_dryRunAt", unsafe=True)
+    def dry_run(self, extrinsic: Hex, at: Hash | None = None) -> str:
+        """What applying an extrinsic on top of a block would give: the SCALE bytes of an `ApplyExtrinsicResult`."""
+        header = self.backend.header_at(at)
+        return hexadecimal(self._dry_run(header, self.backend.state_at(header.hash), extrinsic))
+
+    def _ask(self, function: str, extrinsic: bytes, at: bytes | None) -> bytes:
+        length = codec_for(U32).encode(len(extrinsic))
+        block_hash = self.backend.block_at(at)
+        try:
+            return call_runtime(self.backend, f"{PAYMENT_API}_{function}", extrinsic + length, block_hash)
+        except RpcError as error:
+            raise RpcError(error.code, "Unable to query dispatch info.", error.data) from None
+
+    def _dry_run(self, header: Header, view: StateView, extrinsic: bytes) -> bytes:
+        runtime, store = self.backend.chain.runtime, self.backend.chain.store
+        # The author is taken to be that of the block below: fees need one.
+        digest = tuple(item for item in header.digest if isinstance(item, PreRuntime))
+        execution = BlockExecution(runtime, header, view, digest, store.get_node)
+        with runtime.bind(execution.overlay):
+            runtime.system.initialize(header.number + 1, header.hash, Digest(digest))
+            runtime.system.note_initialized()
+        execution.extrinsics.extend(b"" for _ in runtime.inherents)
+        try:
+            outcome = execution.apply(extrinsic)
+        except InvalidTransaction as error:
+            return b"\x01" + error.to_scale()
+        return b"\x00" + DISPATCH_OUTCOME.encode(Ok(None) if outcome.error is None else Err(outcome.error.to_scale()))
