@@ -31,11 +31,7 @@ from node.garbage import settle_garbage_collection
 from node.keys.keypair import Keypair
 from node.metrics import metrics_page
 from node.rpc.backend import Backend, NodeIdentity
-from node.rpc.methods.author import AuthorMethods
-from node.rpc.methods.chain import ChainMethods
-from node.rpc.methods.state import StateMethods
-from node.rpc.methods.system import SystemMethods
-from node.rpc.registry import Registry
+from node.rpc.methods.every import registry_of
 from node.rpc.server import RpcConfig, RpcServer, open_port
 from node.runtime_source import node_runtime
 from node.store.chain_store import ChainStore
@@ -192,10 +188,7 @@ async def _serve_rpc(
     backend = Backend(
         chain, transactions, config.spec, version("datdot"), lambda: started.network, identity, chain.best.number
     )
-    registry = Registry()
-    methods = (ChainMethods(backend), StateMethods(backend), AuthorMethods(backend), SystemMethods(backend, registry))
-    for group in methods:
-        registry.add(group)
+    registry = registry_of(backend)
     rpc = RpcConfig(hosts=config.rpc_hosts, origins=config.rpc_origins)
     pages = {"/metrics": metrics_page(partial(_readings, chain, transactions, started))}
     nursery.start_soon(RpcServer(registry, rpc, pages).serve, listeners)

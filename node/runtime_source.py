@@ -9,8 +9,12 @@ from runtime.construct import Runtime
 from runtime.genesis import ChainSpec
 from runtime.version import source_digest
 
-CONSENSUS_PACKAGES = ("runtime", "pallets", "hypercore")
-OUTSIDE_CONSENSUS = ("hypercore/io",)
+CONSENSUS_PACKAGES = ("runtime", "pallets")
+VERIFIER_MODULES = (
+    "crypto", "encoding", "errors", "flat_tree", "heads", "manifest", "merkle", "proof", "proof_parts", "prover",
+    "verifier",
+)  # fmt: skip
+"""The modules of `hypercore` that the market's proof checks are made of; the rest of it may change freely."""
 
 
 @cache
@@ -19,6 +23,9 @@ def consensus_source_digest() -> bytes:
     files: dict[str, bytes] = {}
     for package in CONSENSUS_PACKAGES:
         _collect(importlib.resources.files(package), package, files)
+    hypercore = importlib.resources.files("hypercore")
+    for module in VERIFIER_MODULES:
+        files[f"hypercore/{module}.py"] = hypercore.joinpath(f"{module}.py").read_bytes()
     return source_digest(files)
 
 
@@ -30,8 +37,6 @@ def node_runtime(spec: ChainSpec) -> Runtime:
 def _collect(folder: Traversable, name: str, files: dict[str, bytes]) -> None:
     for entry in folder.iterdir():
         path = f"{name}/{entry.name}"
-        if path in OUTSIDE_CONSENSUS:
-            continue
         if entry.is_dir():
             _collect(entry, path, files)
         elif entry.name.endswith(".py"):

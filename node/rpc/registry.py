@@ -101,9 +101,7 @@ class Registry:
     unsubscribes: set[str] = field(default_factory=set)
 
     def add(self, group: object) -> None:
-        """Adds every declared function of an object, and of the groups in its `families`."""
-        for family in getattr(group, "families", ()):
-            self.add(family)
+        """Adds every declared function of an object."""
         for _, function in inspect.getmembers(group, callable):
             declaration: Declaration | None = getattr(function, "__rpc__", None)
             if declaration is None:

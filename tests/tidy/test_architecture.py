@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from node.runtime_source import VERIFIER_MODULES
+
 ROOT = Path(__file__).parents[2]
 ROOMS = ("node", "pallets", "runtime", "hypercore")
 
@@ -81,6 +83,17 @@ def test_hypercore_stands_alone() -> None:
         if module.split(".")[0] in own - {"hypercore"}
     ]
     assert not found, "\n".join(found)
+
+
+def test_the_runtime_digest_covers_every_module_that_pallets_reach() -> None:
+    reached: set[str] = set()
+    waiting = [module for path in python_files("pallets") for _, module in imports_of(path)]
+    while waiting:
+        name = waiting.pop().split(".")
+        if name[0] == "hypercore" and len(name) > 1 and name[1] not in reached:
+            reached.add(name[1])
+            waiting += [module for _, module in imports_of(ROOT / "hypercore" / f"{name[1]}.py")]
+    assert reached == set(VERIFIER_MODULES)
 
 
 def test_pure_rooms_import_nothing_that_touches_the_world() -> None:

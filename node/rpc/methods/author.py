@@ -10,8 +10,6 @@ from node.rpc import errors
 from node.rpc.backend import Backend
 from node.rpc.errors import RpcError
 from node.rpc.json import hexadecimal
-from node.rpc.methods.payment import PaymentMethods
-from node.rpc.methods.transaction import TransactionMethods
 from node.rpc.parameters import Hex, bounded_list, hash_bytes, hex_bytes, shown_as
 from node.rpc.registry import method, subscription
 from node.txpool import events
@@ -54,7 +52,6 @@ class AuthorMethods:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.families = (TransactionMethods(backend), PaymentMethods(backend))
 
     @method("author_submitExtrinsic")
     def submit_extrinsic(self, extrinsic: Hex) -> str:

@@ -6,8 +6,6 @@ from typing import Any
 from node.chain.events import BestChanged, BlockImported, Finalized
 from node.rpc.backend import Backend
 from node.rpc.json import header_json, hexadecimal, optional_hexadecimal
-from node.rpc.methods.archive import ArchiveMethods
-from node.rpc.methods.chain_head import ChainHeadMethods
 from node.rpc.parameters import Hash, Numbers
 from node.rpc.registry import method, subscription
 
@@ -21,7 +19,6 @@ class ChainMethods:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.store = backend.chain.store
-        self.families = (ChainHeadMethods(backend), ArchiveMethods(backend))
 
     @method("chain_getHeader")
     def get_header(self, hash: Hash | None = None) -> Any:

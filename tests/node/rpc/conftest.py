@@ -16,10 +16,7 @@ import trio.testing
 from node.keys.keypair import Keypair
 from node.rpc.backend import Backend, NodeIdentity
 from node.rpc.jsonrpc import Peer
-from node.rpc.methods.author import AuthorMethods
-from node.rpc.methods.chain import ChainMethods
-from node.rpc.methods.state import StateMethods
-from node.rpc.methods.system import SystemMethods
+from node.rpc.methods.every import registry_of
 from node.rpc.registry import Registry
 from node.txpool.pool import PoolLimits
 from runtime.header import Header
@@ -69,10 +66,7 @@ class RpcNode:
             lambda: identity,
             STARTING_BLOCK,
         )
-        self.registry = Registry()
-        groups = (ChainMethods, StateMethods, AuthorMethods)
-        for group in (*(make(self.backend) for make in groups), SystemMethods(self.backend, self.registry)):
-            self.registry.add(group)
+        self.registry = registry_of(self.backend)
 
     async def answer(self, name: str, *params: Any) -> Any:
         """The answer to one call, as a client of plain HTTP gets it."""
