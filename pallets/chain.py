@@ -11,6 +11,7 @@ from pallets.balances import Balances, BalancesConfig
 from pallets.datdot.config import DatDotConfig
 from pallets.datdot.pallet import DatDot
 from pallets.randomness import Randomness, RandomnessConfig
+from pallets.runtime_apis import APIS
 from pallets.scheduler import Scheduler, SchedulerConfig
 from pallets.session import Session
 from pallets.sudo import Sudo
@@ -29,17 +30,6 @@ TRANSACTION_VERSION = 1
 UNKNOWN_SOURCE = bytes(32)
 """The source digest of a runtime that will not author: tools and tests."""
 
-APIS = (
-    ("Core", 5),
-    ("Metadata", 2),
-    ("BlockBuilder", 6),
-    ("TaggedTransactionQueue", 3),
-    ("AccountNonceApi", 1),
-    ("TransactionPaymentApi", 4),
-    ("AuraApi", 1),
-)
-"""Runtime APIs by name and version. Metadata 2 lets clients ask which metadata versions there are."""
-
 DEFAULT_SLOT_DURATION_MS = 6_000
 C = TypeVar("C")
 
@@ -55,7 +45,7 @@ def runtime_version() -> RuntimeVersion:
         authoring_version=1,
         spec_version=SPEC_VERSION,
         impl_version=1,
-        apis=tuple((api_id(name), version) for name, version in APIS),
+        apis=tuple((api_id(api.name), api.api_version) for api in APIS),
         transaction_version=TRANSACTION_VERSION,
         state_version=1,
     )

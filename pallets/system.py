@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+from pallets.system_storage import RawStorageCalls
 from runtime.account import AccountData, AccountInfo
 from runtime.call import DispatchResult
 from runtime.crypto import SS58_PREFIX_GENERIC, blake2_256
@@ -129,7 +130,7 @@ def remark_weight(pallet: Pallet, remark: bytes) -> Weight:
     return Weight(20 * PICOSECONDS_PER_MICROSECOND + 1_000 * len(remark))
 
 
-class System(Pallet):
+class System(RawStorageCalls):
     """The block's context, accounts, events and limits."""
 
     name = "System"

@@ -124,14 +124,21 @@ class TransactionPayment(Pallet):
         """Return what an extrinsic of this length would be charged in a block on top of the current state."""
         if info.pays_fee is Pays.NO:
             return FeeDetails(None, tip)
-        weight_fee = info.weight.ref_time // self.config.ref_time_per_planck
         base = self.system.config.block_weights.per_class.of(info.class_).base_extrinsic
         fee = InclusionFee(
-            base_fee=base.ref_time // self.config.ref_time_per_planck,
-            len_fee=length_bytes * self.config.transaction_byte_fee,
-            adjusted_weight_fee=weight_fee * self.next_fee_multiplier.get() // ONE,
+            base_fee=self.weight_to_fee(base),
+            len_fee=self.length_to_fee(length_bytes),
+            adjusted_weight_fee=self.weight_to_fee(info.weight) * self.next_fee_multiplier.get() // ONE,
         )
         return FeeDetails(fee, tip)
+
+    def weight_to_fee(self, weight: Weight) -> int:
+        """Return what a weight costs before the multiplier, in planck."""
+        return weight.ref_time // self.config.ref_time_per_planck
+
+    def length_to_fee(self, length_bytes: int) -> int:
+        """Return what the length of an extrinsic costs, in planck."""
+        return length_bytes * self.config.transaction_byte_fee
 
     def fee(self, info: DispatchInfo, length_bytes: int, tip: int = 0) -> int:
         """Return fee and tip together, in planck: exactly what `charge` takes."""

@@ -3,6 +3,7 @@
     class AccountNonceApi(RuntimeApi):
         "Nonces of accounts."
         name = "AccountNonceApi"
+        api_version = 1
 
         def account_nonce(self, account: AccountId) -> U32:
             "The nonce that the account's next transaction must have."
@@ -76,6 +77,7 @@ class RuntimeApi:
     """
 
     name: ClassVar[str]
+    api_version: ClassVar[int]
     stateless: ClassVar[bool] = False
     apis: RuntimeApis
     header: Header
@@ -218,6 +220,7 @@ class Core(RuntimeApi):
     """What the runtime is."""
 
     name = "Core"
+    api_version = 5
     stateless = True
 
     def version(self) -> RuntimeVersion:
@@ -229,6 +232,7 @@ class Metadata(RuntimeApi):
     """The runtime's description of itself."""
 
     name = "Metadata"
+    api_version = 2
     stateless = True
 
     def metadata(self) -> OpaqueMetadata:
@@ -248,6 +252,7 @@ class AccountNonceApi(RuntimeApi):
     """Nonces of accounts."""
 
     name = "AccountNonceApi"
+    api_version = 1
 
     def account_nonce(self, account: AccountId) -> U32:
         """The nonce that the account's next transaction must have."""
@@ -258,6 +263,7 @@ class TaggedTransactionQueue(RuntimeApi):
     """Whether transactions may enter the pool."""
 
     name = "TaggedTransactionQueue"
+    api_version = 3
 
     def validate_transaction(
         self, source: TransactionSource, tx: OpaqueExtrinsic, block_hash: H256

@@ -5,7 +5,7 @@ Built once per process, synchronous, single threaded. It holds no state: `at(vie
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ from runtime.metadata import metadata_v14
 from runtime.origin import Origin
 from runtime.outer import call_codec, event_codec
 from runtime.pallet import CallSpec, Pallet
+from runtime.raw_storage import StorageIndex
 from runtime.state import Overlay, StateView
 from runtime.storage import StateHost
 from runtime.version import RuntimeVersion, runtime_code
@@ -96,6 +97,11 @@ class FeeRole(Protocol):
         """Refund what the actual weight did not need, pay the author, deposit TransactionFeePaid."""
 
 
+Dispatch = Callable[[RuntimeCall, Origin], DispatchResult]
+AroundDispatch = Callable[[Dispatch, RuntimeCall, Origin], DispatchResult]
+"""Stands around every dispatch while a block is traced; must call the dispatch that it is given, once."""
+
+
 @dataclass(frozen=True)
 class CallEntry:
     """A call of the dispatch table."""
@@ -116,6 +122,7 @@ class Runtime:
         self.code = runtime_code(source_digest, version.spec_version)
         self.codecs = Codecs()
         self.host = StateHost()
+        self.around_dispatch: AroundDispatch | None = None
         self._depth = 0
         self._by_name = {pallet.name: pallet for pallet in self.pallets}
         check_unique(self.pallets)
@@ -168,6 +175,11 @@ class Runtime:
 
     def dispatch(self, call: RuntimeCall, origin: Origin) -> DispatchResult:
         """Run a call in a storage transaction of its own, rolled back when it fails."""
+        if self.around_dispatch is not None:
+            return self.around_dispatch(self._dispatch, call, origin)
+        return self._dispatch(call, origin)
+
+    def _dispatch(self, call: RuntimeCall, origin: Origin) -> DispatchResult:
         entry = self.calls.get((call.pallet, call.function))
         if entry is None:
             return DispatchResult(OtherError(f"no call {call.name}"), Weight())
@@ -189,6 +201,11 @@ class Runtime:
             self._depth -= 1
         overlay.commit()
         return dispatched(info, post)
+
+    @cached_property
+    def storage_index(self) -> StorageIndex:
+        """All storage items by their prefix."""
+        return StorageIndex(self.pallets, self.codecs)
 
     @cached_property
     def metadata_v14(self) -> bytes:

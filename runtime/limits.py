@@ -32,6 +32,12 @@ ADDITIONAL_CACHE_ENTRIES = 256
 STORAGE_KEY_CACHE_ENTRIES = 16_384
 """Hashed storage keys remembered per storage item."""
 
+STORAGE_KEY_BYTES = 511
+"""The longest storage key: what a key of the database may have."""
+
+RAW_STORAGE_ITEMS = 4_096
+"""Keys that one call may write or kill by their raw bytes."""
+
 KEYS_PAGE = 256
 """Keys read at a time while a storage item is iterated."""
 

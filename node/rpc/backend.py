@@ -12,8 +12,8 @@ from node.chain.chain import Chain, TooManySubscribers
 from node.chain.events import BestChanged, ChainEvent
 from node.chain.transactions import Transactions
 from node.rpc.errors import STATE_UNAVAILABLE, TOO_MANY_SUBSCRIPTIONS, UNKNOWN_BLOCK, RpcError
-from node.rpc.pallet_apis import runtime_apis
 from node.store.errors import StateUnavailable
+from pallets.runtime_apis import runtime_apis
 from runtime.api import RuntimeApis
 from runtime.genesis import ChainSpec
 from runtime.header import Header

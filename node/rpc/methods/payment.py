@@ -8,15 +8,12 @@ from node.rpc.json import hexadecimal
 from node.rpc.parameters import Hash, Hex
 from node.rpc.registry import method
 from node.rpc.runtime_api import call_runtime
+from pallets.block_builder import ApplyExtrinsicResult, dry_run
 from pallets.transaction_payment import FeeDetails, RuntimeDispatchInfo
 from runtime.codec import codec_for
-from runtime.errors import DispatchErrorValue, InvalidTransaction
-from runtime.header import Digest, Header, PreRuntime
-from runtime.state import StateView
-from runtime.transition import BlockExecution
-from runtime.types import U32, Err, Ok
+from runtime.types import U32
 
-DISPATCH_OUTCOME = codec_for(Ok[None] | Err[DispatchErrorValue])
+APPLY_RESULT = codec_for(ApplyExtrinsicResult)
 PAYMENT_API = "TransactionPaymentApi"
 
 
@@ -52,7 +49,8 @@ class PaymentMethods:
     def dry_run(self, extrinsic: Hex, at: Hash | None = None) -> str:
         """What applying an extrinsic on top of a block would give: the SCALE bytes of an `ApplyExtrinsicResult`."""
         header = self.backend.header_at(at)
-        return hexadecimal(self._dry_run(header, self.backend.state_at(header.hash), extrinsic))
+        outcome = dry_run(self.backend.chain.runtime, header, self.backend.state_at(header.hash), extrinsic)
+        return hexadecimal(APPLY_RESULT.encode(outcome))
 
     def _ask(self, function: str, extrinsic: bytes, at: bytes | None) -> bytes:
         length = codec_for(U32).encode(len(extrinsic))
@@ -61,18 +59,3 @@ class PaymentMethods:
             return call_runtime(self.backend, f"{PAYMENT_API}_{function}", extrinsic + length, block_hash)
         except RpcError as error:
             raise RpcError(error.code, "Unable to query dispatch info.", error.data) from None
-
-    def _dry_run(self, header: Header, view: StateView, extrinsic: bytes) -> bytes:
-        runtime, store = self.backend.chain.runtime, self.backend.chain.store
-        # The author is taken to be that of the block below: fees need one.
-        digest = tuple(item for item in header.digest if isinstance(item, PreRuntime))
-        execution = BlockExecution(runtime, header, view, digest, store.get_node)
-        with runtime.bind(execution.overlay):
-            runtime.system.initialize(header.number + 1, header.hash, Digest(digest))
-            runtime.system.note_initialized()
-        execution.extrinsics.extend(b"" for _ in runtime.inherents)
-        try:
-            outcome = execution.apply(extrinsic)
-        except InvalidTransaction as error:
-            return b"\x01" + error.to_scale()
-        return b"\x00" + DISPATCH_OUTCOME.encode(Ok(None) if outcome.error is None else Err(outcome.error.to_scale()))

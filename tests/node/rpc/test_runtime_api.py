@@ -7,11 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from node.rpc import errors
+from pallets.block_builder import CheckInherentsResult, InherentData
 from pallets.transaction_payment import FeeDetails, RuntimeDispatchInfo
 from runtime.codec import codec_for
 from runtime.extrinsic import with_length
-from runtime.types import U32, U64, AccountId, Bytes
-from runtime.version import RuntimeVersion
+from runtime.types import U8, U32, U64, AccountId, Bytes
+from runtime.version import RuntimeVersion, api_id
+from runtime.weights import Weight
 from tests.node.chain.conftest import ALICE, BOB, DAVE, SLOT_MS
 from tests.node.rpc.conftest import RpcNode
 
@@ -132,6 +134,11 @@ async def test_an_invalid_transaction_is_an_error_value(rpc: RpcNode, change: Ch
         ("TransactionPaymentApi_query_info", "0x"),
         ("TransactionPaymentApi_query_info", "0x0400ffffffff"),
         ("TransactionPaymentApi_query_fee_details", "0x00"),
+        ("TransactionPaymentCallApi_query_call_info", "0xffff00000000"),
+        ("BlockBuilder_apply_extrinsic", "0x04"),
+        ("BlockBuilder_inherent_extrinsics", "0x0474696d7374617030" + "04" + "00"),
+        ("BlockBuilder_check_inherents", "0x00"),
+        ("BlockBuilder_finalize_block", "0x"),
         ("TaggedTransactionQueue_validate_transaction", "0x02" + "00" * 32),
         ("TaggedTransactionQueue_validate_transaction", "0x03" + "00" * 33),
         ("TaggedTransactionQueue_validate_transaction", "0x02" + "ff" * 33),
@@ -145,13 +152,76 @@ async def test_unknown_functions_and_bad_arguments_are_named(rpc: RpcNode, name:
     assert name in error["data"]
 
 
-async def test_every_function_of_a_listed_api_is_there(rpc: RpcNode) -> None:
-    assert {name.split("_")[0] for name in rpc.backend.apis.functions} == {
-        "Core",
-        "Metadata",
-        "AccountNonceApi",
-        "TransactionPaymentApi",
-        "TaggedTransactionQueue",
-        "AuraApi",
-        "DatDotApi",
-    }
+async def test_the_version_lists_exactly_the_apis_that_are_answered(rpc: RpcNode) -> None:
+    listed = dict((await rpc.call("state_getRuntimeVersion"))["apis"])
+    answered = {f"0x{api_id(api.name).hex()}": api.api_version for api in rpc.backend.apis.apis}
+    assert listed == answered
+    assert {name.split("_")[0] for name in rpc.backend.apis.functions} == {api.name for api in rpc.backend.apis.apis}
+    assert "BlockBuilder" in {api.name for api in rpc.backend.apis.apis}
+
+
+async def test_a_call_costs_what_the_extrinsic_that_holds_it_does(rpc: RpcNode) -> None:
+    extrinsic = rpc.node.transfer(BOB, DAVE)
+    length = codec_for(U32).encode(len(extrinsic))
+    call = rpc.node.runtime.extrinsic_codec.decode(extrinsic).call_bytes
+    for function in ("info", "fee_details"):
+        of_call = await called(rpc, f"TransactionPaymentCallApi_query_call_{function}", (call + length).hex())
+        assert of_call == await called(rpc, f"TransactionPaymentApi_query_{function}", (extrinsic + length).hex())
+
+
+@pytest.mark.parametrize("api", ["TransactionPaymentApi", "TransactionPaymentCallApi"])
+async def test_the_parts_of_a_fee_are_those_of_weight_and_length(rpc: RpcNode, api: str) -> None:
+    weight = codec_for(Weight).encode(Weight(10**9, 5))
+    fee = int.from_bytes(await called(rpc, f"{api}_query_weight_to_fee", weight.hex()), "little")
+    assert fee == 10**9 // rpc.node.runtime.pallet("TransactionPayment").config.ref_time_per_planck > 0
+    assert int.from_bytes(await called(rpc, f"{api}_query_length_to_fee", "0x64000000"), "little") == 100
+
+
+async def test_a_block_builder_tells_what_an_extrinsic_would_do(rpc: RpcNode) -> None:
+    await rpc.author()
+    apply = "BlockBuilder_apply_extrinsic"
+    assert await called(rpc, apply, rpc.node.transfer(ALICE, DAVE).hex()) == b"\0\0"
+    assert await called(rpc, apply, rpc.node.transfer(ALICE, DAVE, nonce=9).hex()) == bytes([1, 0, 2])
+    rpc.trusted = True
+    assert await rpc.call("system_dryRun", f"0x{rpc.node.transfer(ALICE, DAVE).hex()}") == "0x0000"
+
+
+INHERENT_DATA = codec_for(InherentData)
+
+
+def inherent_data(now_ms: int) -> bytes:
+    return INHERENT_DATA.encode(InherentData(((b"timstap0", codec_for(U64).encode(now_ms)),)))
+
+
+async def test_inherents_are_made_of_the_inherent_data(rpc: RpcNode) -> None:
+    made = await called(rpc, "BlockBuilder_inherent_extrinsics", inherent_data(7_000).hex())
+    (extrinsic,) = codec_for(tuple[Bytes, ...]).decode(made)
+    call = rpc.node.runtime.extrinsic_codec.decode(with_length(extrinsic)).call
+    assert (call.name, dict(call.arguments)) == ("Timestamp.set", {"now": 7_000})
+    assert await called(rpc, "BlockBuilder_inherent_extrinsics", "0x00") == b"\0"
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "expected"), [(-60_000, (True, False)), (30_000, (True, False)), (30_001, (False, True))]
+)
+async def test_a_time_too_far_ahead_is_a_fatal_inherent(
+    rpc: RpcNode, ahead_ms: int, expected: tuple[bool, bool]
+) -> None:
+    header = await rpc.author()
+    body = rpc.node.store.body(header.hash) or ()
+    stated = rpc.node.runtime.extrinsic_codec.decode(body[0]).call.arguments["now"]
+    block = header.encode() + codec_for(U8).encode(len(body) << 2) + b"".join(body)
+    data = inherent_data(stated - ahead_ms)
+    answer = await called(rpc, "BlockBuilder_check_inherents", (block + data).hex())
+    result = codec_for(CheckInherentsResult).decode(answer)
+    assert (result.okay, result.fatal_error) == expected
+    assert bool(result.errors.data) is not result.okay
+
+
+async def test_a_block_without_its_inherent_is_fatal(rpc: RpcNode) -> None:
+    header = await rpc.author()
+    for extrinsics in (b"\x00", b"\x04" + rpc.node.transfer(ALICE, DAVE)):
+        answer = await called(
+            rpc, "BlockBuilder_check_inherents", (header.encode() + extrinsics + inherent_data(1)).hex()
+        )
+        assert codec_for(CheckInherentsResult).decode(answer) == CheckInherentsResult(False, True, InherentData())

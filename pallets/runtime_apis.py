@@ -1,8 +1,11 @@
 """The runtime APIs that read pallets; those that every runtime answers are in `runtime.api`."""
 
-from typing import cast
+from __future__ import annotations
+
+from typing import Annotated, cast
 
 from pallets.aura import Aura as AuraPallet
+from pallets.block_builder import BlockBuilder
 from pallets.datdot import items
 from pallets.datdot.storage import Market
 from pallets.datdot.types import (
@@ -15,36 +18,74 @@ from pallets.datdot.types import (
     StorageChallenge,
     User,
 )
+from pallets.timestamp import Timestamp as TimestampPallet
 from pallets.transaction_payment import FeeDetails, RuntimeDispatchInfo, TransactionPayment
 from runtime.api import FRAMEWORK_APIS, OpaqueExtrinsic, RuntimeApi, RuntimeApis
+from runtime.call import RuntimeCall
 from runtime.construct import Runtime
-from runtime.types import U32, U64, AccountId, Bytes32
+from runtime.types import U32, U64, U128, AccountId, Bytes32, Outer
+from runtime.weights import Weight
+
+AnyCall = Annotated[RuntimeCall, Outer("RuntimeCall")]
 
 
 class TransactionPaymentApi(RuntimeApi):
     """What transactions cost."""
 
     name = "TransactionPaymentApi"
+    api_version = 4
 
     def query_info(self, uxt: OpaqueExtrinsic, len: U32) -> RuntimeDispatchInfo:
         """Weight, class and fee without the tip of an extrinsic of `len` bytes."""
         info = self.runtime.dispatch_info(self.runtime.extrinsic_codec.decode(uxt).call)
-        return self._fees.query_info(info, len)
+        return _fees(self.runtime).query_info(info, len)
 
     def query_fee_details(self, uxt: OpaqueExtrinsic, len: U32) -> FeeDetails:
         """The parts of the fee of an extrinsic of `len` bytes."""
         info = self.runtime.dispatch_info(self.runtime.extrinsic_codec.decode(uxt).call)
-        return self._fees.fee_details(info, len)
+        return _fees(self.runtime).fee_details(info, len)
 
-    @property
-    def _fees(self) -> TransactionPayment:
-        return cast(TransactionPayment, self.runtime.pallet(TransactionPayment.name))
+    def query_weight_to_fee(self, weight: Weight) -> U128:
+        """What a weight costs before the multiplier."""
+        return _fees(self.runtime).weight_to_fee(weight)
+
+    def query_length_to_fee(self, length: U32) -> U128:
+        """What the length of an extrinsic costs."""
+        return _fees(self.runtime).length_to_fee(length)
+
+
+class TransactionPaymentCallApi(RuntimeApi):
+    """What calls cost before anybody has signed them."""
+
+    name = "TransactionPaymentCallApi"
+    api_version = 3
+
+    def query_call_info(self, call: AnyCall, len: U32) -> RuntimeDispatchInfo:
+        """Weight, class and fee without the tip of an extrinsic of `len` bytes that holds the call."""
+        return _fees(self.runtime).query_info(self.runtime.dispatch_info(call), len)
+
+    def query_call_fee_details(self, call: AnyCall, len: U32) -> FeeDetails:
+        """The parts of the fee of an extrinsic of `len` bytes that holds the call."""
+        return _fees(self.runtime).fee_details(self.runtime.dispatch_info(call), len)
+
+    def query_weight_to_fee(self, weight: Weight) -> U128:
+        """What a weight costs before the multiplier."""
+        return _fees(self.runtime).weight_to_fee(weight)
+
+    def query_length_to_fee(self, length: U32) -> U128:
+        """What the length of an extrinsic costs."""
+        return _fees(self.runtime).length_to_fee(length)
+
+
+def _fees(runtime: Runtime) -> TransactionPayment:
+    return cast("TransactionPayment", runtime.pallet(TransactionPayment.name))
 
 
 class AuraApi(RuntimeApi):
     """Who makes blocks, and how often."""
 
     name = "AuraApi"
+    api_version = 1
 
     def slot_duration(self) -> U64:
         """The length of a slot, milliseconds."""
@@ -56,13 +97,14 @@ class AuraApi(RuntimeApi):
 
     @property
     def _aura(self) -> AuraPallet:
-        return cast(AuraPallet, self.runtime.pallet(AuraPallet.name))
+        return cast("AuraPallet", self.runtime.pallet(AuraPallet.name))
 
 
 class DatDotApi(RuntimeApi):
     """Storage queries of the hosting market; an unknown id or key answers none."""
 
     name = "DatDotApi"
+    api_version = 1
 
     def get_item_by_id(self, id: ItemId) -> items.Item | None:
         """What an id stands for."""
@@ -110,18 +152,30 @@ class DatDotApi(RuntimeApi):
 
     @property
     def _market(self) -> Market:
-        return cast(Market, self.runtime.pallet(Market.name))
+        return cast("Market", self.runtime.pallet(Market.name))
 
 
-PALLET_APIS: dict[str, type[RuntimeApi]] = {
-    TransactionPayment.name: TransactionPaymentApi,
-    AuraPallet.name: AuraApi,
-    Market.name: DatDotApi,
+APIS: tuple[type[RuntimeApi], ...] = (
+    *FRAMEWORK_APIS,
+    BlockBuilder,
+    TransactionPaymentApi,
+    TransactionPaymentCallApi,
+    AuraApi,
+    DatDotApi,
+)
+"""Everything that a runtime of these pallets answers."""
+
+_READS: dict[type[RuntimeApi], str] = {
+    BlockBuilder: TimestampPallet.name,
+    TransactionPaymentApi: TransactionPayment.name,
+    TransactionPaymentCallApi: TransactionPayment.name,
+    AuraApi: AuraPallet.name,
+    DatDotApi: Market.name,
 }
-"""APIs by the pallet that they read: a runtime without the pallet does not have them."""
+"""The pallet that an API reads: a runtime without it does not have the API."""
 
 
 def runtime_apis(runtime: Runtime) -> RuntimeApis:
     """All APIs that a runtime can answer."""
     present = {pallet.name for pallet in runtime.pallets}
-    return RuntimeApis(runtime, (*FRAMEWORK_APIS, *(api for name, api in PALLET_APIS.items() if name in present)))
+    return RuntimeApis(runtime, tuple(api for api in APIS if api not in _READS or _READS[api] in present))
