@@ -31,7 +31,7 @@ from runtime.header import Block, Header
 from runtime.state import StateView
 from runtime.transition import ExecutedBlock, execute_block
 
-MAX_SUBSCRIBERS: Final = 1_024
+MAX_SUBSCRIBERS: Final = 4_096
 SUBSCRIBER_EVENTS: Final = 256
 """Events that a subscriber may be behind before it is dropped."""
 

@@ -9,15 +9,17 @@ from typing import Any, Protocol
 import trio
 
 from node.chain.chain import Chain, TooManySubscribers
-from node.chain.events import BestChanged, ChainEvent
+from node.chain.events import BestChanged, ChainEvent, Lagged
 from node.chain.transactions import Transactions
-from node.rpc.errors import STATE_UNAVAILABLE, TOO_MANY_SUBSCRIPTIONS, UNKNOWN_BLOCK, RpcError
+from node.rpc.errors import INTERNAL_ERROR, STATE_UNAVAILABLE, TOO_MANY_SUBSCRIPTIONS, UNKNOWN_BLOCK, RpcError
 from node.store.errors import StateUnavailable
 from pallets.runtime_apis import runtime_apis
 from runtime.api import RuntimeApis
 from runtime.genesis import ChainSpec
 from runtime.header import Header
 from runtime.state import StateView
+
+LAGGED = "Subscription is too slow: notifications were lost, subscribe again"
 
 
 class NetworkView(Protocol):
@@ -38,6 +40,28 @@ class NodeIdentity:
     peer_id: str
     addresses: tuple[str, ...]
     is_authority: bool
+
+
+class ChainEvents:
+    """Events of the chain in order and without gaps: raises RpcError in place of an event that was lost."""
+
+    def __init__(self, channel: trio.MemoryReceiveChannel[ChainEvent]) -> None:
+        self._channel = channel
+
+    def __aiter__(self) -> "ChainEvents":
+        """The events themselves."""
+        return self
+
+    async def __anext__(self) -> ChainEvent:
+        """The next event."""
+        event = await self._channel.receive()
+        if isinstance(event, Lagged):
+            raise RpcError(INTERNAL_ERROR, LAGGED)
+        return event
+
+    def close(self) -> None:
+        """Ends the iteration, from outside of it, with trio.ClosedResourceError."""
+        self._channel.close()
 
 
 @dataclass(frozen=True)
@@ -77,14 +101,14 @@ class Backend:
             raise RpcError(STATE_UNAVAILABLE, message, str(error)) from None
 
     @contextmanager
-    def events(self) -> Iterator[trio.MemoryReceiveChannel[ChainEvent]]:
-        """Chain events from now on; they end when the consumer is too slow. Raises RpcError when too many listen."""
+    def events(self) -> Iterator["ChainEvents"]:
+        """Chain events from now on. Raises RpcError when too many listen."""
         try:
             channel = self.chain.subscribe()
         except TooManySubscribers as error:
             raise RpcError(TOO_MANY_SUBSCRIPTIONS, "Too many subscriptions on the node", str(error)) from None
         with channel:
-            yield channel
+            yield ChainEvents(channel)
 
     def headers_between(self, old: Header, new: Header) -> Sequence[Header]:
         """The headers above `old` up to and including `new`, ascending."""

@@ -1,7 +1,7 @@
 """JSON-RPC errors with the codes that Substrate clients know.
 
-Sources: JSON-RPC 2.0 section 5.1; polkadot-sdk `rpc-api/src/{author,chain,state,policy}/error.rs`; for those from
--32800 down the JSON-RPC interface specification of Polkadot (`chainHead_v1_*`).
+Sources: JSON-RPC 2.0 section 5.1; polkadot-sdk `rpc-api/src/{author,chain,state,system,policy}/error.rs`; -32006 to
+-32011 are of its server, jsonrpsee; those from -32800 down of the JSON-RPC interface specification of Polkadot.
 """
 
 from typing import Any
@@ -11,8 +11,11 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
-UNSAFE_CALL = -32604
+UNSAFE_CALL = METHOD_NOT_FOUND
 TOO_MANY_SUBSCRIPTIONS = -32006
+RESPONSE_TOO_LARGE = -32008
+BATCH_TOO_LARGE = -32010
+BATCH_RESPONSE_TOO_LARGE = -32011
 REACHED_LIMITS = -32800
 INVALID_BLOCK = -32801
 INVALID_RUNTIME_CALL = -32802
@@ -27,6 +30,11 @@ ALREADY_IMPORTED = 1013
 PRIORITY_TOO_LOW = 1014
 CYCLE_DETECTED = 1015
 IMMEDIATELY_DROPPED = 1016
+AUTHOR_REFUSED = 1040
+"""Everything else that goes wrong with `author_*`."""
+MALFORMED_PEER = 2002
+INVALID_BLOCK_RANGE = 4001
+INVALID_COUNT = 4002
 UNKNOWN_BLOCK = 4003
 STATE_UNAVAILABLE = 4003
 

@@ -7,7 +7,7 @@ from typing import Any
 import trio
 
 from node.chain.events import BestChanged, BlockImported, ChainEvent, Finalized
-from node.rpc.backend import Backend
+from node.rpc.backend import Backend, ChainEvents
 from node.rpc.json import hexadecimal
 from node.rpc.limits import MAX_LAG_BLOCKS, MAX_PIN_SECONDS, MAX_PINNED_BLOCKS
 from node.rpc.session import Subscription
@@ -88,7 +88,7 @@ class Follow:
         backend: Backend,
         pins: Pins,
         subscription: Subscription,
-        chain_events: trio.MemoryReceiveChannel[ChainEvent],
+        chain_events: ChainEvents,
         with_runtime: bool,
     ) -> None:
         self.pinned: dict[bytes, tuple[Header, float]] = {}
@@ -141,6 +141,8 @@ class Follow:
         if isinstance(event, BlockImported):
             yield from self._new_block(event.header)
         elif isinstance(event, BestChanged):
+            if event.header.hash not in self._above and event.header.hash != self._finalized.hash:
+                raise FollowStopped  # the head was set back below what the client holds for final
             self._check_lag(event.header)
             yield {"event": "bestBlockChanged", "bestBlockHash": hexadecimal(event.header.hash)}
         elif isinstance(event, Finalized):

@@ -16,11 +16,18 @@ import trio
 
 from node.rpc import errors
 from node.rpc.errors import RpcError, invalid_params
-from node.rpc.limits import MAX_BATCH_CALLS, MAX_SUBSCRIPTIONS_PER_CONNECTION
+from node.rpc.limits import (
+    CALLS_BETWEEN_PAUSES,
+    MAX_BATCH_CALLS,
+    MAX_RESPONSE_BYTES,
+    MAX_SUBSCRIPTIONS_PER_CONNECTION,
+)
 from node.rpc.registry import Method, Registry
 from node.rpc.session import Session, SlowClient, Subscription
 
 log = structlog.get_logger("rpc")
+
+RESPONSE_LIMIT = f"Exceeded max limit of {MAX_RESPONSE_BYTES}"
 
 
 @dataclass
@@ -51,12 +58,32 @@ class Peer:
             return _encode(_failure(None, RpcError(errors.PARSE_ERROR, "Parse error")))
         if not isinstance(request, list):
             answer = await self._answer(request)
-            return None if answer is None else _encode(answer)
-        if not 0 < len(request) <= MAX_BATCH_CALLS:
-            reason = f"a batch holds 1 to {MAX_BATCH_CALLS} calls, this one {len(request)}"
-            return _encode(_failure(None, RpcError(errors.INVALID_REQUEST, "Invalid request", reason)))
-        answers = [answer for item in request if (answer := await self._answer(item)) is not None]
-        return _encode(answers) if answers else None
+            encoded = None if answer is None else _encode(answer)
+            if encoded is None or len(encoded) <= MAX_RESPONSE_BYTES:
+                return encoded
+            error = RpcError(errors.RESPONSE_TOO_LARGE, "Response is too big", RESPONSE_LIMIT)
+            return _encode(_failure(request.get("id"), error))
+        if not request:
+            return _encode(_failure(None, RpcError(errors.INVALID_REQUEST, "Invalid request", "the batch is empty")))
+        if len(request) > MAX_BATCH_CALLS:
+            reason = f"Exceeded max limit of {MAX_BATCH_CALLS}"
+            return _encode(_failure(None, RpcError(errors.BATCH_TOO_LARGE, "The batch request was too large", reason)))
+        return await self._answer_batch(request)
+
+    async def _answer_batch(self, batch: list[Any]) -> bytes | None:
+        answers: list[bytes] = []
+        size = 0
+        for count, request in enumerate(batch, 1):
+            answer = await self._answer(request)
+            if answer is not None:
+                answers.append(_encode(answer))
+                size += len(answers[-1])
+            if size > MAX_RESPONSE_BYTES:
+                error = RpcError(errors.BATCH_RESPONSE_TOO_LARGE, "The batch response was too large", RESPONSE_LIMIT)
+                return _encode(_failure(None, error))
+            if count % CALLS_BETWEEN_PAUSES == 0:
+                await trio.lowlevel.checkpoint()
+        return b"[" + b",".join(answers) + b"]" if answers else None
 
     async def _answer(self, request: Any) -> dict[str, Any] | None:
         well_formed = isinstance(request, dict) and isinstance(request.get("method"), str)
@@ -96,7 +123,8 @@ class Peer:
     async def _subscribe(self, found: Method, params: Any, identifier: Any) -> Any:
         session = self._lasting_session("subscriptions")
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS_PER_CONNECTION:
-            raise RpcError(errors.TOO_MANY_SUBSCRIPTIONS, "Too many subscriptions on the connection")
+            reason = f"Exceeded max limit of {MAX_SUBSCRIPTIONS_PER_CONNECTION}"
+            raise RpcError(errors.TOO_MANY_SUBSCRIPTIONS, "Too many subscriptions on the connection", reason)
         assert found.declaration.notifies is not None
         notifies = found.declaration.notifies
         subscription = Subscription(f"{notifies}-{next(self._ids)}", notifies, session)
@@ -125,6 +153,13 @@ class Peer:
                         subscription.notify(first)
                         async for item in items:
                             subscription.notify(item)
+        except RpcError as error:  # notifications were lost, or a state is pruned by now
+            subscription.fail(error)
+        except SlowClient:
+            raise
+        except Exception:
+            subscription.fail(RpcError(errors.INTERNAL_ERROR, "Internal error"))
+            raise
         finally:
             self._subscriptions.pop(subscription.id, None)
 

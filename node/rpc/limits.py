@@ -1,10 +1,13 @@
 """Named bounds of the JSON-RPC port."""
 
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = 2_048
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_MESSAGE_BYTES = MAX_BODY_BYTES
 MAX_BATCH_CALLS = 1_000
-MAX_NESTING = 32
+CALLS_BETWEEN_PAUSES = 16
+"""Other clients get their turn after so many calls of a batch."""
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+"""Of the answer to a call, and of all answers to a batch."""
 MAX_SUBSCRIPTIONS_PER_CONNECTION = 512
 MAX_CALLS_AT_ONCE_PER_CONNECTION = 64
 OUTGOING_QUEUE_MESSAGES = 2_048

@@ -67,3 +67,8 @@ class Subscription:
         """Sends one notification; raises SlowClient."""
         params = {"subscription": self.id, "result": item}
         self.session.send(orjson.dumps({"jsonrpc": "2.0", "method": self.notifies, "params": params}))
+
+    def fail(self, error: RpcError) -> None:
+        """Tells the client that nothing more comes, and why, as jsonrpsee does; raises SlowClient."""
+        params = {"subscription": self.id, "error": error.to_json()}
+        self.session.send(orjson.dumps({"jsonrpc": "2.0", "method": self.notifies, "params": params}))

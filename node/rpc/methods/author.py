@@ -4,10 +4,11 @@ import math
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
+import structlog
 import trio
 
 from node.rpc import errors
-from node.rpc.backend import Backend
+from node.rpc.backend import LAGGED, Backend
 from node.rpc.errors import RpcError
 from node.rpc.json import hexadecimal
 from node.rpc.parameters import Hex, bounded_list, hash_bytes, hex_bytes, shown_as
@@ -21,8 +22,16 @@ from node.txpool.errors import (
     TemporarilyBanned,
     TooLowPriority,
 )
+from runtime.codec_scalars import read_compact
 from runtime.crypto import blake2_256
-from runtime.errors import InvalidTransaction, MalformedTransaction, RuntimeFault, Validity
+from runtime.errors import CodecError, InvalidTransaction, MalformedTransaction, RuntimeFault, Validity
+from runtime.types import camel_case
+
+log = structlog.get_logger("rpc")
+
+TOO_LOW_PRIORITY = "The transaction has too low priority to replace another transaction already in the pool."
+OVER_THE_LIMIT = "The transaction couldn't enter the pool because of the limit"
+"""Substrate's texts, which clients compare."""
 
 MAX_PENDING_SHOWN = 8_192
 FINALIZED_AFTER_SECONDS = 0.5
@@ -59,7 +68,7 @@ class AuthorMethods:
         try:
             return hexadecimal(self.backend.transactions.submit(extrinsic))
         except (RuntimeFault, PoolError) as error:
-            raise submission_error(error) from None
+            raise submission_error(error, extrinsic) from None
 
     @subscription("author_submitAndWatchExtrinsic", "author_unwatchExtrinsic", notifies="author_extrinsicUpdate")
     async def submit_and_watch(self, extrinsic: Hex) -> AsyncGenerator[Any, None]:
@@ -67,16 +76,19 @@ class AuthorMethods:
         try:
             happenings = self.backend.transactions.watch(extrinsic)
         except (RuntimeFault, PoolError) as error:
-            raise submission_error(error) from None
+            raise submission_error(error, extrinsic) from None
         with happenings:
-            included = -math.inf
+            included, ended = -math.inf, False
             async for event in happenings:
+                ended = isinstance(event, events.LAST_EVENTS)
                 if isinstance(event, events.InBlock):
                     included = trio.current_time()
                 elif isinstance(event, events.Finalized):
                     # polkadot.js drops an inBlock whose block it still fetches when the next status arrives.
                     await trio.sleep_until(included + FINALIZED_AFTER_SECONDS)
                 yield status_json(event)
+        if not ended:
+            raise RpcError(errors.INTERNAL_ERROR, LAGGED)
 
     @method("author_pendingExtrinsics")
     def pending_extrinsics(self) -> list[str]:
@@ -92,27 +104,44 @@ class AuthorMethods:
         return [hexadecimal(one) for one in present]
 
 
-def submission_error(error: Exception) -> RpcError:
-    """The JSON-RPC error of a refused submission."""
+def submission_error(error: Exception, extrinsic: bytes) -> RpcError:
+    """The JSON-RPC error of a refused submission: codes, messages and data are Substrate's, which clients compare.
+
+    What this node knows beyond them goes to its log.
+    """
+    log.debug("extrinsic refused", reason=str(error))
     match error:
+        case MalformedTransaction() if _is_whole(extrinsic):
+            detail = f"the runtime cannot decode the extrinsic: {error.detail}"
+            return RpcError(errors.VERIFICATION_FAILED, f"Verification Error: {detail}", detail)
         case MalformedTransaction():
-            return RpcError(errors.BAD_FORMAT, f"Extrinsic has invalid format: {error.detail}", error.detail)
+            return RpcError(errors.BAD_FORMAT, f"Extrinsic has invalid format: {error.detail}")
         case InvalidTransaction(kind=Validity.CANNOT_LOOKUP):
-            return RpcError(errors.UNKNOWN_VALIDITY, "Unknown Transaction Validity", str(error))
+            return RpcError(errors.UNKNOWN_VALIDITY, "Unknown Transaction Validity", camel_case(error.kind.name))
         case InvalidTransaction():
-            return RpcError(errors.INVALID_TRANSACTION, "Invalid Transaction", str(error))
+            return RpcError(errors.INVALID_TRANSACTION, "Invalid Transaction", error.text)
         case TemporarilyBanned():
-            return RpcError(errors.TEMPORARILY_BANNED, "Transaction is temporarily banned", str(error))
+            return RpcError(errors.TEMPORARILY_BANNED, "Transaction is temporarily banned")
         case AlreadyImported():
             known = hexadecimal(error.transaction_hash)
             return RpcError(errors.ALREADY_IMPORTED, "Transaction Already Imported", known)
         case TooLowPriority():
-            return RpcError(errors.PRIORITY_TOO_LOW, f"Priority is too low: ({error.old} vs {error.new})", str(error))
+            message = f"Priority is too low: ({error.old} vs {error.new})"
+            return RpcError(errors.PRIORITY_TOO_LOW, message, TOO_LOW_PRIORITY)
         case CycleDetected():
-            return RpcError(errors.CYCLE_DETECTED, "Cycle detected", str(error))
+            return RpcError(errors.CYCLE_DETECTED, "Cycle Detected")
         case ImmediatelyDropped():
-            return RpcError(errors.IMMEDIATELY_DROPPED, "Immediately Dropped", str(error))
-    return RpcError(errors.BAD_FORMAT, f"Extrinsic has invalid format: {error}")
+            return RpcError(errors.IMMEDIATELY_DROPPED, "Immediately Dropped", OVER_THE_LIMIT)
+    return RpcError(errors.AUTHOR_REFUSED, str(error))
+
+
+def _is_whole(extrinsic: bytes) -> bool:
+    """Whether the length prefix is right, so that only what it holds is no extrinsic of this runtime."""
+    try:
+        length, start = read_compact(extrinsic, 0, 4)
+    except CodecError:
+        return False
+    return start + length == len(extrinsic)
 
 
 def status_json(event: events.TransactionEvent) -> Any:

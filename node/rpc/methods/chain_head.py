@@ -68,8 +68,8 @@ class ChainHeadMethods:
                 async for happened in chain_events:
                     for event in follow.react(happened):
                         yield event
-            except (FollowStopped, trio.ClosedResourceError):
-                pass  # the end of the chain's events, too, means that the client was too slow
+            except (FollowStopped, RpcError, trio.ClosedResourceError):
+                pass  # lost events, too, mean that the client begins anew
             finally:
                 follow.stop()
                 self.pins.leave(follow)

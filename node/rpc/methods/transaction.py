@@ -5,14 +5,15 @@ Source: the JSON-RPC interface specification of Polkadot.
 
 import itertools
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import trio
 
 from node.chain.events import BestChanged
-from node.rpc.backend import Backend
-from node.rpc.errors import invalid_params
+from node.rpc.backend import LAGGED, Backend
+from node.rpc.errors import RpcError, invalid_params
 from node.rpc.json import hexadecimal
 from node.rpc.limits import MAX_BROADCASTS_PER_CONNECTION
 from node.rpc.parameters import Hex
@@ -21,6 +22,9 @@ from node.rpc.session import Session
 from node.txpool import events
 from node.txpool.errors import PoolError
 from runtime.errors import InvalidTransaction, MalformedTransaction, RuntimeFault
+
+RETRY_SECONDS = 1.0
+"""After which a broadcast listens to the chain again when it fell behind or when too many listen."""
 
 
 @dataclass
@@ -61,12 +65,13 @@ class TransactionMethods:
 
     async def _offer_again_and_again(self, transaction: bytes, scope: trio.CancelScope) -> None:
         with scope:
-            while True:  # the events end when this task falls behind; nothing is lost by beginning anew
-                with self.backend.events() as chain_events:
+            while True:  # nothing is lost by beginning anew when this task has fallen behind
+                with suppress(RpcError), self.backend.events() as chain_events:
                     self._offer(transaction)
                     async for event in chain_events:
                         if isinstance(event, BestChanged):
                             self._offer(transaction)
+                await trio.sleep(RETRY_SECONDS)
 
     def _offer(self, transaction: bytes) -> None:
         try:
@@ -84,9 +89,10 @@ class TransactionMethods:
         except (RuntimeFault, PoolError) as error:
             yield _refusal(error)
             return
-        validated = False
+        validated = ended = False
         with happenings:
             async for event in happenings:
+                ended = isinstance(event, events.LAST_EVENTS)
                 if not isinstance(event, events.Broadcast) and not validated:
                     validated = True
                     if isinstance(event, events.Ready | events.Future | events.InBlock):
@@ -94,6 +100,8 @@ class TransactionMethods:
                 shown = watch_event_json(event)
                 if shown is not None:
                     yield shown
+        if not ended:
+            yield {"event": "dropped", "error": LAGGED}
 
 
 def watch_event_json(event: events.TransactionEvent) -> Any:

@@ -128,10 +128,20 @@ class RpcClient:
         code: int = answer["error"]["code"]
         return code
 
+    async def message(self) -> Any:
+        """The next message, whatever it is."""
+        with trio.fail_after(5):
+            return json.loads(await self._received.receive())
+
+    async def failure(self, subscription: str) -> Any:
+        """The error that ends this subscription, which must come next."""
+        params = (await self.message())["params"]
+        assert params["subscription"] == subscription
+        return params["error"]
+
     async def next(self, subscription: str, notifies: str) -> Any:
         """The result of the next notification, which must belong to this subscription."""
-        with trio.fail_after(5):
-            notification = json.loads(await self._received.receive())
+        notification = await self.message()
         assert notification["method"] == notifies
         assert notification["params"]["subscription"] == subscription
         return notification["params"]["result"]

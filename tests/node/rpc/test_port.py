@@ -57,6 +57,12 @@ class Echo:
             await trio.lowlevel.checkpoint()
 
 
+    @subscription("test_subscribeFailing", "test_unsubscribeFailing", notifies="test_failing")
+    async def failing(self) -> AsyncIterator[str]:
+        yield "first"
+        raise RpcError(errors.INTERNAL_ERROR, "too slow")
+
+
 @asynccontextmanager
 async def serving(config: RpcConfig | None = None) -> AsyncIterator[tuple[int, Echo]]:
     registry, echo = Registry(), Echo()
@@ -157,7 +163,40 @@ async def test_a_batch_over_the_limit_is_refused_whole() -> None:
     async with serving() as (port, _):
         batch = [{"id": 1, "method": "test_add", "params": [1]}] * (limits.MAX_BATCH_CALLS + 1)
         _, _, body = await exchange(port, post(json.dumps(batch).encode()))
-        assert json.loads(body)["error"]["code"] == errors.INVALID_REQUEST
+        error = json.loads(body)["error"]
+        assert (error["code"], error["message"]) == (-32010, "The batch request was too large")
+        assert error["data"] == f"Exceeded max limit of {limits.MAX_BATCH_CALLS}"
+
+
+async def test_answers_over_the_limit_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.rpc.jsonrpc.MAX_RESPONSE_BYTES", 99)
+    calls = [{"id": number, "method": "test_hash", "params": ["0x" + "00" * 32]} for number in range(2)]
+    async with serving() as (port, _):
+        for request, code, identifier in ((calls[1], -32008, 1), (calls, -32011, None)):
+            _, _, body = await exchange(port, post(json.dumps(request).encode()))
+            answer = json.loads(body)
+            assert (answer["error"]["code"], answer["id"]) == (code, identifier)
+        assert (await call(port, "test_add", 1))["result"] == 2
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"method":"test_add","params":['])
+async def test_what_is_nested_too_deeply_is_no_json(opening: bytes) -> None:
+    async with serving() as (port, _):
+        _, _, body = await exchange(port, post(opening * 100_000))
+        assert json.loads(body)["error"]["code"] == errors.PARSE_ERROR
+        _, _, body = await exchange(port, post(b"[" * 500 + b"]" * 500))
+        assert "error" in json.dumps(json.loads(body))
+        assert (await call(port, "test_add", 1))["result"] == 2
+
+
+async def test_a_subscription_that_fails_ends_with_its_error() -> None:
+    async with serving() as (port, _), websocket(port) as connection:
+        identifier = (await ask(connection, "test_subscribeFailing"))["result"]
+        assert json.loads(await connection.get_message())["params"]["result"] == "first"
+        ended = json.loads(await connection.get_message())
+        assert (ended["method"], ended["params"]["subscription"]) == ("test_failing", identifier)
+        assert ended["params"]["error"] == {"code": -32603, "message": "too slow"}
+        assert (await ask(connection, "test_unsubscribeFailing", identifier))["result"] is False
 
 
 async def test_unsafe_methods_want_the_token() -> None:

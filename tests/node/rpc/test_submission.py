@@ -13,10 +13,11 @@ from runtime.account import Id, Index
 from runtime.call import RuntimeCall
 from runtime.crypto import blake2_256
 from runtime.era import Immortal, Mortal
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import Signer, sign_extrinsic, with_length
 from tests.node.chain.conftest import ALICE, BOB, CHARLIE, DAVE
 from tests.node.rpc.conftest import RpcNode
 
+TOO_LOW_PRIORITY = "The transaction has too low priority to replace another transaction already in the pool."
 STRANGER = keypair_from_uri("//Stranger")
 
 
@@ -115,7 +116,7 @@ async def test_an_invalid_transaction_is_1010_with_substrates_reason(
     await rpc.author()
     error = await rpc.error("author_submitExtrinsic", submittable(make(rpc)))
     assert (error["code"], error["message"]) == (errors.INVALID_TRANSACTION, "Invalid Transaction")
-    assert error["data"].startswith(reason)
+    assert error["data"] == reason
     assert await rpc.call("author_pendingExtrinsics") == []
 
 
@@ -127,7 +128,7 @@ async def test_an_address_that_cannot_be_looked_up_is_1011(rpc: RpcNode) -> None
     assert codec.decode(by_index).signed is not None
     error = await rpc.error("author_submitExtrinsic", submittable(by_index))
     assert (error["code"], error["message"]) == (errors.UNKNOWN_VALIDITY, "Unknown Transaction Validity")
-    assert "Could not lookup" in error["data"]
+    assert error["data"] == "CannotLookup"
 
 
 def swap_sender(extrinsic: bytes, address: bytes) -> bytes:
@@ -136,26 +137,39 @@ def swap_sender(extrinsic: bytes, address: bytes) -> bytes:
     return (len(body) << 2 | 1).to_bytes(2, "little") + body
 
 
+Change = Callable[[bytes], bytes]
+
+
 @pytest.mark.parametrize(
     "change",
-    [
-        lambda data: b"",
-        lambda data: data[:-1],
-        lambda data: data + b"\0",
-        lambda data: data[2:],
-        lambda data: b"\x04\x05",
-        lambda data: data[:2] + b"\x85" + data[3:],
-        lambda data: data[:3] + b"\x09" + data[4:],
-    ],
-    ids=["empty", "short", "long", "without length", "version 5", "version 5 signed", "unknown address"],
+    [lambda data: b"", lambda data: data[:-1], lambda data: data + b"\0", lambda data: data[2:]],
+    ids=["empty", "short", "long", "without length"],
 )
-async def test_bytes_that_are_no_extrinsic_are_1001_with_the_place(
-    rpc: RpcNode, change: Callable[[bytes], bytes]
-) -> None:
+async def test_bytes_that_are_no_extrinsic_are_1001_with_the_place(rpc: RpcNode, change: Change) -> None:
     error = await rpc.error("author_submitExtrinsic", submittable(change(signed(rpc, transfer()))))
     assert error["code"] == errors.BAD_FORMAT
-    assert error["message"].startswith("Extrinsic has invalid format")
-    assert error["data"]
+    assert error["message"].startswith("Extrinsic has invalid format: ")
+    assert "data" not in error
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda data: b"\x04\x05", "version byte"),
+        (lambda data: data[:2] + b"\x85" + data[3:], "version byte"),
+        (lambda data: data[:3] + b"\x09" + data[4:], "MultiAddress has no variant 9"),
+        (lambda data: with_length(data[2:] + b"\0"), "left over after the call"),
+        (lambda data: with_length(data[2:-1]), "at byte"),
+    ],
+    ids=["version 5", "version 5 signed", "unknown address", "a byte too many", "a byte too few"],
+)
+async def test_what_the_runtime_cannot_decode_is_1002_with_the_place(
+    rpc: RpcNode, change: Change, reason: str
+) -> None:
+    error = await rpc.error("author_submitExtrinsic", submittable(change(signed(rpc, transfer()))))
+    assert error["code"] == errors.VERIFICATION_FAILED
+    assert error["message"] == f"Verification Error: {error['data']}"
+    assert reason in error["data"]
 
 
 async def test_what_is_in_the_pool_is_1013_with_its_hash(rpc: RpcNode) -> None:
@@ -172,6 +186,7 @@ async def test_a_replacement_that_pays_no_more_is_1014(rpc: RpcNode) -> None:
     error = await rpc.error("author_submitExtrinsic", submittable(same))
     assert error["code"] == errors.PRIORITY_TOO_LOW
     assert error["message"].startswith("Priority is too low: (")
+    assert error["data"] == TOO_LOW_PRIORITY
     await rpc.call("author_submitExtrinsic", submittable(better))
     assert await rpc.call("author_pendingExtrinsics") == [submittable(better)]
 
@@ -182,8 +197,7 @@ async def test_what_was_found_invalid_in_a_block_is_1012_for_a_while(rpc: RpcNod
     rpc.node.transactions.remove_invalid([bytes.fromhex(banned[2:])])
     error = await rpc.error("author_submitExtrinsic", submittable(spent))
     assert error["code"] == errors.TEMPORARILY_BANNED
-    assert error["message"] == "Transaction is temporarily banned"
-    assert banned in error["data"]
+    assert error == {"code": 1012, "message": "Transaction is temporarily banned"}
 
 
 async def test_more_than_a_senders_share_of_the_pool_is_1016(rpc: RpcNode) -> None:
@@ -191,6 +205,7 @@ async def test_more_than_a_senders_share_of_the_pool_is_1016(rpc: RpcNode) -> No
         await rpc.call("author_submitExtrinsic", submittable(rpc.node.transfer(CHARLIE, DAVE, nonce=nonce)))
     error = await rpc.error("author_submitExtrinsic", submittable(rpc.node.transfer(CHARLIE, DAVE, nonce=8)))
     assert (error["code"], error["message"]) == (errors.IMMEDIATELY_DROPPED, "Immediately Dropped")
+    assert error["data"] == "The transaction couldn't enter the pool because of the limit"
 
 
 async def test_a_transaction_of_an_earlier_block_is_outdated_or_banned(rpc: RpcNode) -> None:

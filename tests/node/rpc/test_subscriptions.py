@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 import trio.testing
 
+from node.chain.events import BlockImported
 from node.rpc import errors
 from node.rpc.limits import MAX_SUBSCRIPTIONS_PER_CONNECTION
 from node.rpc.methods.author import FINALIZED_AFTER_SECONDS
-from runtime.crypto import twox128
+from runtime.crypto import blake2_256, twox128
 from tests.node.chain.conftest import ALICE, DAVE
 from tests.node.rpc.conftest import RpcNode
 
@@ -169,9 +171,63 @@ async def test_a_subscription_that_fails_ends_alone(rpc: RpcNode, monkeypatch: p
         await client.next(identifier, "chain_newHead")
         monkeypatch.setattr("node.rpc.methods.chain.header_json", fail)
         await rpc.author()
+        assert await client.failure(identifier) == {"code": errors.INTERNAL_ERROR, "message": "Internal error"}
         assert await client.is_quiet()
         assert (await client.ask("chain_unsubscribeNewHeads", identifier))["result"] is False
         assert (await client.ask("system_chain"))["result"] == "Test"
+
+
+@pytest.mark.parametrize(
+    ("subscribe", "params"),
+    [
+        ("chain_subscribeNewHeads", ()),
+        ("chain_subscribeAllHeads", ()),
+        ("chain_subscribeFinalizedHeads", ()),
+        ("state_subscribeStorage", ([NUMBER_KEY],)),
+        ("state_subscribeRuntimeVersion", ()),
+    ],
+)
+async def test_a_subscription_that_lost_events_is_ended_with_an_error(
+    rpc: RpcNode, monkeypatch: pytest.MonkeyPatch, subscribe: str, params: tuple[Any, ...]
+) -> None:
+    monkeypatch.setattr("node.chain.chain.SUBSCRIBER_EVENTS", 2)
+    async with rpc.client() as client:
+        identifier = (await client.ask(subscribe, *params))["result"]
+        for _ in range(3):  # before the subscription's task runs
+            rpc.node.chain._publish(BlockImported(rpc.node.best, False, ()))
+        while "result" in (message := await client.message())["params"]:
+            continue
+        assert message["params"]["subscription"] == identifier
+        assert message["params"]["error"]["message"].startswith("Subscription is too slow")
+        assert await client.is_quiet()
+        assert (await client.ask("chain_unsubscribeNewHeads", identifier))["result"] is False
+        assert (await client.ask(subscribe, *params))["result"] != identifier
+
+
+async def test_a_follow_that_lost_events_stops(rpc: RpcNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.chain.chain.SUBSCRIBER_EVENTS", 1)
+    async with rpc.client() as client:
+        identifier = (await client.ask("chainHead_v1_follow", False))["result"]
+        for _ in range(3):
+            rpc.node.chain._publish(BlockImported(rpc.node.best, False, ()))
+        seen = [(await client.next(identifier, "chainHead_v1_followEvent"))["event"] for _ in range(3)]
+        assert (seen[0], seen[-1]) == ("initialized", "stop")
+        assert await client.is_quiet()
+
+
+@pytest.mark.parametrize("watch", ["author_submitAndWatchExtrinsic", "transactionWatch_v1_submitAndWatch"])
+async def test_a_watcher_that_lost_events_is_told(rpc: RpcNode, monkeypatch: pytest.MonkeyPatch, watch: str) -> None:
+    monkeypatch.setattr("node.chain.transactions.WATCH_EVENTS", 1)
+    extrinsic = f"0x{rpc.node.transfer(ALICE, DAVE).hex()}"
+    async with rpc.client() as client:
+        assert (await client.ask(watch, extrinsic))["result"]
+        await client.message()
+        for _ in range(4):
+            rpc.node.transactions.broadcast(blake2_256(bytes.fromhex(extrinsic[2:])), ["peer"])
+        while "broadcast" in str(message := await client.message()):
+            continue
+        assert "Subscription is too slow" in str(message)
+        assert await client.is_quiet()
 
 
 async def test_no_block_is_missed_between_answer_and_first_item(rpc: RpcNode) -> None:
