@@ -36,6 +36,11 @@ class NodeConfig:
     rpc_hosts: frozenset[str] = frozenset()
     rpc_origins: frozenset[str] = frozenset()
 
+    @property
+    def is_development(self) -> bool:
+        """Whether the chain is one to develop with: its users may move time and write its state."""
+        return self.spec.chain_type == "Development"
+
 
 class StartRefused(Exception):
     """The node cannot start as asked: one sentence that says why and what to do."""

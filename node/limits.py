@@ -33,6 +33,7 @@ MAX_ADDRESS_RECORD_BYTES: Final = 4 * KIB
 # Sessions
 MAX_PEERS: Final = 48
 RESERVED_PEER_SLOTS: Final = 8  # kept free for reserved peers and bootnodes
+MAX_RESERVED_PEERS: Final = 64
 TARGET_PEERS: Final = 8  # below this the node dials chain nodes that it knows from address records
 HANDSHAKE_TIMEOUT_SECONDS: Final = 10.0
 MAX_HANDSHAKE_BYTES: Final = 4 * KIB

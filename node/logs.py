@@ -4,12 +4,23 @@ Modules log through structlog or through the standard library; both end in the s
 """
 
 import logging
+import re
 import sys
 
 import structlog
 from structlog.typing import EventDict, Processor
 
 QUIET_LIBRARIES = ("libp2p", "trie", "eth_utils", "async_service", "asyncio", "urllib3", "multiaddr")
+MAX_LOG_TARGETS = 64
+FILTER_LEVELS = {
+    "off": logging.CRITICAL + 1,
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": logging.DEBUG,
+}
+"""Substrate's names of levels."""
 
 
 def configure_logs(level: str = "info", *, as_json: bool = False) -> None:
@@ -46,6 +57,50 @@ def configure_logs(level: str = "info", *, as_json: bool = False) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+class BadLogFilter(ValueError):
+    """A filter that is not of the form `target=level` or `level`, several separated by commas."""
+
+
+class LogFilters:
+    """Levels of single loggers over that of the process, changed while it runs. Targets are named as log lines show."""
+
+    def __init__(self) -> None:
+        self._level = logging.getLogger().level
+        self._targets: set[str] = set()
+
+    def add(self, directives: str) -> None:
+        """Take `target=level,…`; a level alone is that of everything. Raises BadLogFilter, then nothing has changed."""
+        parsed = [_directive(one) for one in directives.split(",")]
+        named = self._targets | {target for target, _ in parsed if target}
+        if len(named) > MAX_LOG_TARGETS:
+            raise BadLogFilter(f"at most {MAX_LOG_TARGETS} targets have a level of their own")
+        for target, level in parsed:
+            for logger in _loggers(target):
+                logger.setLevel(level)
+        self._targets = named
+
+    def reset(self) -> None:
+        """Forget all filters."""
+        logging.getLogger().setLevel(self._level)
+        for target in self._targets:
+            for logger in _loggers(target):
+                logger.setLevel(logging.NOTSET)
+        self._targets = set()
+
+
+def _directive(text: str) -> tuple[str, int]:
+    target, _, level = text.strip().rpartition("=")
+    if level not in FILTER_LEVELS or not re.fullmatch(r"[\w.]{0,64}", target):
+        known = ", ".join(FILTER_LEVELS)
+        raise BadLogFilter(f"write a filter as target=level, such as net.gossip=debug; the levels are {known}")
+    return target, FILTER_LEVELS[level]
+
+
+def _loggers(target: str) -> tuple[logging.Logger, ...]:
+    """Log lines leave the `node.` of module names out."""
+    return (logging.getLogger(target), logging.getLogger(f"node.{target}")) if target else (logging.getLogger(),)
 
 
 def _short_name(_: object, __: str, event: EventDict) -> EventDict:

@@ -6,8 +6,6 @@ second to load, so that clients connect at once.
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,15 +20,18 @@ import trio
 
 from node.chain.author import Author, AuthoringMode, WrongAuthorKey
 from node.chain.chain import Chain
-from node.chain.clock import SystemClock
+from node.chain.clock import AdjustableClock, SystemClock
 from node.chain.transactions import Transactions
 from node.client.local import LocalChain
 from node.config import NodeConfig, StartRefused
 from node.exceptions import first_of
 from node.garbage import settle_garbage_collection
+from node.kept_files import kept_seed, kept_token
 from node.keys.keypair import Keypair
+from node.keys.keystore import Keystore, KeystoreError
 from node.metrics import metrics_page
 from node.rpc.backend import Backend, NodeIdentity
+from node.rpc.development import Development, development_clock
 from node.rpc.methods.every import registry_of
 from node.rpc.server import RpcConfig, RpcServer, open_port
 from node.runtime_source import node_runtime
@@ -92,14 +93,16 @@ async def open_node(config: NodeConfig) -> AsyncIterator[Node]:
     async with AsyncExitStack() as stack:
         store, runtime = _open_chain(config)
         stack.callback(store.close)
-        chain = Chain(store, runtime, SystemClock())
+        clock = development_clock(store, runtime) if config.is_development else SystemClock()
+        chain = Chain(store, runtime, clock)
         transactions = Transactions(store, runtime, TransactionPool())
         chain.follower = transactions
         nursery = await stack.enter_async_context(trio.open_nursery())
         stack.callback(nursery.cancel_scope.cancel)
         started = _Started()
-        rpc_port = await _serve_rpc(config, chain, transactions, started, nursery)
-        author = _author(config, chain, transactions, started)
+        keystore = Keystore(config.base_path / "keystore")
+        author = _author(config, keystore, chain, transactions, started)
+        rpc_port = await _serve_rpc(config, keystore, chain, transactions, author, started, nursery)
         if config.validator is not None and not config.bootnodes:
             nursery.start_soon(author.run)
         network = await _join_network(config, chain, transactions, started, stack, nursery)
@@ -155,8 +158,13 @@ def _is_same_chain(store: ChainStore, spec: ChainSpec, genesis_hash: bytes) -> b
     return store.genesis_hash == build_genesis(begun_with, spec).header.hash
 
 
-def _author(config: NodeConfig, chain: Chain, transactions: Transactions, started: _Started) -> Author:
-    keys = [config.validator] if config.validator is not None else []
+def _author(
+    config: NodeConfig, keystore: Keystore, chain: Chain, transactions: Transactions, started: _Started
+) -> Author:
+    try:
+        keys = [config.validator, *keystore.keys("aura")] if config.validator is not None else []
+    except KeystoreError as error:
+        raise StartRefused(str(error)) from None
     authorities = chain.authorities(chain.store.state(chain.best.hash))
     for key in keys:
         if key.account_id not in authorities:
@@ -176,7 +184,13 @@ async def _author_with_peers(author: Author, network: Network) -> None:
 
 
 async def _serve_rpc(
-    config: NodeConfig, chain: Chain, transactions: Transactions, started: _Started, nursery: trio.Nursery
+    config: NodeConfig,
+    keystore: Keystore,
+    chain: Chain,
+    transactions: Transactions,
+    author: Author,
+    started: _Started,
+    nursery: trio.Nursery,
 ) -> int:
     try:
         listeners = await open_port(config.host, config.rpc_port)
@@ -185,11 +199,28 @@ async def _serve_rpc(
             f"the JSON-RPC port {config.rpc_port} cannot be opened ({error.strerror}): choose another with --rpc-port"
         ) from None
     identity = partial(_identity, config, started)
+    development = None
+    if isinstance(chain.clock, AdjustableClock) and config.validator is not None:
+        development = Development(chain, transactions, author, chain.clock, config.validator)
     backend = Backend(
-        chain, transactions, config.spec, version("datdot"), lambda: started.network, identity, chain.best.number
+        chain,
+        transactions,
+        config.spec,
+        version("datdot"),
+        lambda: started.network,
+        identity,
+        chain.best.number,
+        author=author if config.validator is not None else None,
+        keystore=keystore,
+        development=development,
     )
     registry = registry_of(backend)
-    rpc = RpcConfig(hosts=config.rpc_hosts, origins=config.rpc_origins)
+    rpc = RpcConfig(
+        hosts=config.rpc_hosts,
+        origins=config.rpc_origins,
+        token=kept_token(config.base_path / "rpc.token"),
+        trusts_this_machine=config.is_development,
+    )
     pages = {"/metrics": metrics_page(partial(_readings, chain, transactions, started))}
     nursery.start_soon(RpcServer(registry, rpc, pages).serve, listeners)
     port: int = listeners[0].socket.getsockname()[1]
@@ -230,20 +261,7 @@ def _network_seed(config: NodeConfig) -> bytes:
         return config.network_seed
     if config.validator is not None:
         return config.validator.derived_seed("node")
-    return _kept_seed(config.base_path / "network.key")
-
-
-def _kept_seed(path: Path) -> bytes:
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-    seed = path.read_bytes()
-    if len(seed) != 32:
-        raise StartRefused(f"{path} is damaged: delete it and the node gets a new peer id")
-    return seed
+    return kept_seed(config.base_path / "network.key")
 
 
 async def _join_network(

@@ -89,17 +89,22 @@ class Author:
         mode: AuthoringMode = AuthoringMode.INTERVAL,
         may_author: Callable[[], bool] = lambda: True,
     ) -> None:
-        for key in keys:
-            if key.scheme != "sr25519":
-                raise WrongAuthorKey(f"blocks are sealed with sr25519 keys, 0x{key.account_id.hex()} is {key.scheme}")
         self._chain = chain
         self._transactions = transactions
-        self._keys = {key.account_id: key for key in keys}
+        self._keys: dict[bytes, AuthorKey] = {}
+        for key in keys:
+            self.add_key(key)
         self._mode = mode
         self._may_author = may_author
         self._onions: OrderedDict[tuple[bytes, int], OnionLayers] = OrderedDict()
         self._wake = trio.Event()
         self._runtime_refused = False
+
+    def add_key(self, key: AuthorKey) -> None:
+        """Make blocks with this key, too, in the slots that are its own. Raises WrongAuthorKey."""
+        if key.scheme != "sr25519":
+            raise WrongAuthorKey(f"blocks are sealed with sr25519 keys, 0x{key.account_id.hex()} is {key.scheme}")
+        self._keys[key.account_id] = key
 
     async def run(self) -> None:
         """Author for ever, in the mode that was chosen."""

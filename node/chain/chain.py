@@ -158,6 +158,18 @@ class Chain:
             await self.store.finalize(block_hash)
             self._tell_finalized(before)
 
+    async def set_head(self, block_hash: bytes) -> None:
+        """Build on another block from now on: it becomes best and finalized, what was above it a fork.
+
+        For development chains only: finality is given up. Raises UnknownBlock, StateUnavailable.
+        """
+        async with self._one_at_a_time:
+            route = self.store.route(self.best.hash, block_hash)
+            await self.store.set_best(block_hash, finalized=block_hash)
+            if self.follower is not None:
+                self.follower.best_changed(route)
+            self._publish_best(route)
+
     def _check_and_execute(self, block: Block, parent: Header) -> ExecutedBlock:
         header = block.header
         view = self.store.state(parent.hash)
@@ -187,10 +199,13 @@ class Chain:
             self.follower.best_changed(route)
         self._publish(BlockImported(header, is_best, executed.events))
         if is_best:
-            retracted = tuple(one.hash for one in route.retracted)
-            self._publish(BestChanged(header, retracted, tuple(one.hash for one in route.enacted)))
+            self._publish_best(route)
             self._tell_finalized(old_finalized)
         return ImportResult(ImportStatus.IMPORTED, is_best=is_best)
+
+    def _publish_best(self, route: TreeRoute) -> None:
+        retracted, enacted = (tuple(one.hash for one in line) for line in (route.retracted, route.enacted))
+        self._publish(BestChanged(self.best, retracted, enacted))
 
     def _tell_finalized(self, before: Header) -> None:
         now = self.finalized

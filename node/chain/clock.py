@@ -32,6 +32,24 @@ class SystemClock:
         await trio.sleep(duration_ms / 1000)
 
 
+class AdjustableClock(SystemClock):
+    """The machine's clock, set ahead: for development chains, whose time may be moved and never goes back.
+
+    It starts no earlier than `not_before_ms`, so that a chain whose time ran ahead goes on where it was.
+    """
+
+    def __init__(self, not_before_ms: int = 0) -> None:
+        self._offset_ms = max(not_before_ms - super().now_ms(), 0)
+
+    def now_ms(self) -> int:
+        """Unix time in milliseconds, as it was set."""
+        return super().now_ms() + self._offset_ms
+
+    def travel_to(self, time_ms: int) -> None:
+        """It is this time now."""
+        self._offset_ms = time_ms - super().now_ms()
+
+
 class TrioClock:
     """Unix time that runs with trio's own clock, from `start_ms` on: real, or a mock that jumps."""
 

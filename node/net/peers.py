@@ -28,6 +28,19 @@ class Offence(enum.Enum):
         self.sentence = sentence
 
 
+class TooManyReserved(Exception):
+    """No more peers can be reserved."""
+
+
+def peer_id_in(address: str) -> str:
+    """The peer id at the end of a multiaddr. Raises InvalidPeerId when it does not end in `/p2p/<ed25519 peer id>`."""
+    prefix, separator, peer_id = address.rpartition("/p2p/")
+    if not separator or not prefix:
+        raise InvalidPeerId(f"the address names no peer: {address[:200]!r}")
+    noise_key_of(peer_id)
+    return peer_id
+
+
 @dataclass
 class _Conduct:
     points: float
@@ -92,10 +105,7 @@ class PeerBook:
 
         Raises InvalidPeerId when the multiaddr does not end in `/p2p/<ed25519 peer id>`.
         """
-        prefix, separator, peer_id = address.rpartition("/p2p/")
-        if not separator or not prefix:
-            raise InvalidPeerId(f"the address names no peer: {address[:200]!r}")
-        noise_key_of(peer_id)
+        peer_id = peer_id_in(address)
         known = self._targets.get(peer_id)
         if known is not None:
             if permanent or not known.permanent:
@@ -105,6 +115,12 @@ class PeerBook:
             return peer_id
         self._targets[peer_id] = _Target(address, permanent)
         return peer_id
+
+    def release(self, peer_id: str) -> None:
+        """A permanent target becomes one like any other."""
+        target = self._targets.get(peer_id)
+        if target is not None:
+            target.permanent = False
 
     def due(self, now: float, not_these: Collection[str], *, permanent_only: bool = False) -> list[tuple[str, str]]:
         """Return `(peer id, address)` of the targets to dial now, permanent ones first."""

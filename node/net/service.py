@@ -20,10 +20,10 @@ from node.net.addresses import AddressBook, AddressRecord, InvalidRecord
 from node.net.cbor import InvalidMessage, decode, encode
 from node.net.gossip import Gossip, Kind, Verdict
 from node.net.host import DialFailed, Host
-from node.net.identity import InvalidPeerId
+from node.net.identity import InvalidPeerId, noise_key_of
 from node.net.mesh import Mesh
 from node.net.messages import BlockAnnounce, Handshake
-from node.net.peers import Offence, PeerBook
+from node.net.peers import Offence, PeerBook, TooManyReserved, peer_id_in
 from node.net.session import Session, Sessions
 from node.net.sync_protocol import BlockImporter, BlockProvider, SyncProtocol
 from node.sync.envelope import InvalidEnvelope, summarize_header
@@ -90,6 +90,8 @@ class Network:
         self._genesis_hash = genesis_hash
         self._nursery = nursery
         self._provider = provider
+        self._bootnodes = {peer_id_in(address) for address in config.bootnodes}
+        self._reserved = dict.fromkeys(peer_id_in(address) for address in config.reserved)
         self._mesh: Mesh | None = None
         self._dialling: set[str] = set()
         self.sessions = Sessions(host, nursery, self._handshake, self.offend, self._is_permanent)
@@ -163,9 +165,29 @@ class Network:
         if self.address_book.add(record):
             self._gossip.broadcast(ADDRESSES, [record.encode()])
 
+    @property
+    def reserved_peers(self) -> tuple[str, ...]:
+        """The ids of the reserved peers, connected or not; bootnodes are not among them."""
+        return tuple(self._reserved)
+
     def add_reserved_peer(self, address: str) -> str:
-        """Dial a peer for as long as the node runs and keep a slot for it; returns its id. Raises InvalidPeerId."""
-        return self.peer_book.add_target(address, permanent=True)
+        """Dial a peer for as long as it is reserved and keep a slot for it; returns its id.
+
+        Raises InvalidPeerId, and TooManyReserved when `limits.MAX_RESERVED_PEERS` are reserved.
+        """
+        peer_id = peer_id_in(address)
+        if peer_id not in self._reserved and len(self._reserved) >= limits.MAX_RESERVED_PEERS:
+            raise TooManyReserved(f"{limits.MAX_RESERVED_PEERS} peers are reserved already")
+        self.peer_book.add_target(address, permanent=True)
+        self._reserved[peer_id] = None
+        return peer_id
+
+    def remove_reserved_peer(self, peer_id: str) -> None:
+        """Treat a reserved peer like any other; its session, if there is one, goes on. Raises InvalidPeerId."""
+        noise_key_of(peer_id)
+        self._reserved.pop(peer_id, None)
+        if peer_id not in self._bootnodes:
+            self.peer_book.release(peer_id)
 
     def offend(self, peer_id: str, offence: Offence, detail: str) -> None:
         """Note an offence of a peer; enough of them ban it for a while, with the reason in the log."""

@@ -8,9 +8,12 @@ from typing import Any, Protocol
 
 import trio
 
+from node.chain.author import Author
 from node.chain.chain import Chain, TooManySubscribers
 from node.chain.events import BestChanged, ChainEvent, Lagged
 from node.chain.transactions import Transactions
+from node.keys.keystore import Keystore
+from node.rpc.development import Development
 from node.rpc.errors import INTERNAL_ERROR, STATE_UNAVAILABLE, TOO_MANY_SUBSCRIPTIONS, UNKNOWN_BLOCK, RpcError
 from node.store.errors import StateUnavailable
 from pallets.runtime_apis import runtime_apis
@@ -31,6 +34,26 @@ class NetworkView(Protocol):
     @property
     def is_major_syncing(self) -> bool:
         """Whether the chain is more than a few blocks behind the best peer."""
+
+    @property
+    def reserved_peers(self) -> Sequence[str]:
+        """The ids of the reserved peers."""
+
+    def add_reserved_peer(self, address: str) -> str:
+        """Dial a peer for as long as it is reserved."""
+
+    def remove_reserved_peer(self, peer_id: str) -> None:
+        """Treat a reserved peer like any other."""
+
+
+class OffchainStorage(Protocol):
+    """The persistent store of the off-chain workers."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value under a key."""
+
+    def set(self, key: bytes, value: bytes) -> None:
+        """Store a value."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +98,10 @@ class Backend:
     network: Callable[[], NetworkView | None]
     identity: Callable[[], NodeIdentity]
     starting_block: int
+    author: Author | None = None
+    keystore: Keystore | None = None
+    offchain: OffchainStorage | None = None
+    development: Development | None = None
 
     @cached_property
     def apis(self) -> RuntimeApis:
@@ -97,8 +124,13 @@ class Backend:
         try:
             return self.chain.store.state(self.block_at(at))
         except StateUnavailable as error:
-            message = f"Client error: UnknownBlock: State already discarded for 0x{error.block_hash.hex()}"
-            raise RpcError(STATE_UNAVAILABLE, message, str(error)) from None
+            raise self.state_unavailable(error) from None
+
+    @staticmethod
+    def state_unavailable(error: StateUnavailable) -> RpcError:
+        """The error of a question about a state that is pruned: Substrate's text, and the window that is kept."""
+        message = f"Client error: UnknownBlock: State already discarded for 0x{error.block_hash.hex()}"
+        return RpcError(STATE_UNAVAILABLE, message, str(error))
 
     @contextmanager
     def events(self) -> Iterator["ChainEvents"]:

@@ -30,3 +30,13 @@ MAX_OPERATIONS_PER_FOLLOW = 16
 STORAGE_ITEMS_PER_PAGE = 1_000
 """After so many items a `chainHead_v1_storage` operation waits for `chainHead_v1_continue`."""
 MAX_BROADCASTS_PER_CONNECTION = 16
+MAX_BLOCKS_QUERIED = 256
+"""That one `state_queryStorage` looks at."""
+MAX_PROOF_KEYS = 256
+"""That one `datdot_getProof` proves."""
+MAX_TRACE_STEPS = 20_000
+"""Storage operations and calls that a trace tells of; what comes after them is left out, and the trace says so."""
+MAX_TRACE_VALUE_BYTES = 1_024
+"""Of a value in a trace; longer ones are cut."""
+MAX_NEW_BLOCKS = 1_000
+"""That one `dev_newBlock` makes."""

@@ -35,7 +35,7 @@ def closest_descendant_merkle_value(get_node: GetNode, root: bytes, prefix: byte
                 return None
             path, node = path[1:], _resolve(get_node, child)
             continue
-        own, is_leaf = _unpack(node[0])
+        own, is_leaf = unpack_path(node[0])
         if own.startswith(path):
             return _shortened(get_node, own[len(path) :], node[1], is_leaf)
         if is_leaf or not path.startswith(own):
@@ -64,7 +64,7 @@ def _merkle_value(node: Sequence[Any]) -> bytes:
     return encoded if len(encoded) < HASH_BYTES else keccak256(encoded)
 
 
-def _unpack(packed: bytes) -> tuple[str, bool]:
+def unpack_path(packed: bytes) -> tuple[str, bool]:
     """The nibbles of a hex-prefix encoded path, and whether it is a leaf's."""
     nibbles = packed.hex()
     flag = int(nibbles[0], 16)

@@ -40,12 +40,14 @@ class RpcConfig:
     """Who may talk to the port.
 
     `hosts` are the host names accepted in the Host header besides loopback ones (protection against DNS rebinding);
-    `origins` the web origins accepted besides pages of this machine, "*" for all. `token` unlocks unsafe methods.
+    `origins` the web origins accepted besides pages of this machine, "*" for all. `token` unlocks unsafe methods for
+    programs of this machine; with `trusts_this_machine` they need none, and neither do its own web pages.
     """
 
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
     token: str | None = field(default=None, repr=False)
+    trusts_this_machine: bool = False
 
 
 class _Refused(Exception):
@@ -129,17 +131,20 @@ class RpcServer:
         if len(length) > 9 or int(length) > MAX_BODY_BYTES:  # h11 has checked that it is a number
             raise _Refused(413, TOO_LARGE)
         origin = headers.get("origin")
-        if origin is not None and "*" not in self.config.origins and origin not in self.config.origins:
-            source = urlsplit(origin).hostname or ""
-            if source not in LOOPBACK_HOSTS and not source.endswith(".localhost"):
-                raise _Refused(403, "pages of this origin are not allowed: start the node with --rpc-cors ORIGIN\n")
+        allowed = "*" in self.config.origins or origin in self.config.origins or _is_of_this_machine(origin)
+        if not allowed:
+            raise _Refused(403, "pages of this origin are not allowed: start the node with --rpc-cors ORIGIN\n")
         return headers
 
     def _trusts(self, stream: trio.SocketStream, headers: Mapping[str, str]) -> bool:
         peer_host = str(stream.socket.getpeername()[0])
-        if self.config.token is None or peer_host not in LOOPBACK_HOSTS:
+        if peer_host not in LOOPBACK_HOSTS:
             return False
-        return hmac.compare_digest(headers.get("authorization", ""), f"Bearer {self.config.token}")
+        if self.config.trusts_this_machine and _is_of_this_machine(headers.get("origin")):
+            return True
+        if self.config.token is None:
+            return False
+        return hmac.compare_digest(headers.get("authorization", "").encode(), f"Bearer {self.config.token}".encode())
 
     async def _body(self, connection: h11.Connection, stream: trio.SocketStream, received: bytearray) -> bytes:
         body = bytearray()
@@ -155,6 +160,12 @@ class RpcServer:
                 if len(body) > MAX_BODY_BYTES:
                     raise _Refused(413, TOO_LARGE)
         raise _Refused(408, "the request took too long\n")
+
+
+def _is_of_this_machine(origin: str | None) -> bool:
+    """Whether no web page is asking, or one that this machine serves."""
+    source = "localhost" if origin is None else urlsplit(origin).hostname or ""
+    return source in LOOPBACK_HOSTS or source.endswith(".localhost")
 
 
 async def open_port(host: str, port: int) -> Sequence[trio.SocketListener]:

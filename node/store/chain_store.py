@@ -248,9 +248,9 @@ class ChainStore:
             self._layers.remove(layer)
             raise
 
-    async def set_best(self, block_hash: bytes) -> None:
-        """Make another known block the tip of the best chain. Raises UnknownBlock, StateUnavailable."""
-        await self._move(block_hash, None, None)
+    async def set_best(self, block_hash: bytes, *, finalized: bytes | None = None) -> None:
+        """Make a known block the best, and one finalized, even back. Raises UnknownBlock, StateUnavailable."""
+        await self._move(block_hash, finalized, None)
 
     async def finalize(self, block_hash: bytes) -> None:
         """Move the finalized block. Raises UnknownBlock."""

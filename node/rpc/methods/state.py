@@ -5,9 +5,9 @@ from typing import Any
 
 from node.chain.events import BestChanged
 from node.rpc.backend import Backend
-from node.rpc.errors import invalid_params
+from node.rpc.errors import INVALID_BLOCK_RANGE, INVALID_COUNT, RpcError, invalid_params
 from node.rpc.json import hexadecimal, optional_hexadecimal
-from node.rpc.limits import MAX_KEYS_AT_ONCE, MAX_KEYS_PER_PAGE
+from node.rpc.limits import MAX_BLOCKS_QUERIED, MAX_KEYS_AT_ONCE, MAX_KEYS_PER_PAGE
 from node.rpc.parameters import Hash, Hex, Number
 from node.rpc.registry import method, subscription
 from node.rpc.runtime_api import call_runtime, runtime_version_json
@@ -62,7 +62,8 @@ class StateMethods:
     ) -> list[str]:
         """Storage keys with a prefix, in byte order, those after `start_key`, at most 1,000."""
         if count > MAX_KEYS_PER_PAGE:
-            raise invalid_params(f"count: at most {MAX_KEYS_PER_PAGE} keys a page")
+            reason = f"count exceeds maximum value. value: {count}, max: {MAX_KEYS_PER_PAGE}"
+            raise RpcError(INVALID_COUNT, reason)
         keys = self.backend.state_at(at).keys(prefix or b"", start_key or None, count)
         return [hexadecimal(key) for key in keys]
 
@@ -76,6 +77,29 @@ class StateMethods:
         """All storage keys with a prefix, in byte order, with their values; at most 100,000."""
         state = self.backend.state_at(at)
         return [[hexadecimal(key), hexadecimal(state.get(key) or b"")] for key in self._keys(prefix, at)]
+
+    @method("state_queryStorage", unsafe=True)
+    def query_storage(self, keys: list[Hex], from_block: Hash, to_block: Hash | None = None) -> Any:
+        """The values under several keys at a block, then each change up to another one, the best by default."""
+        store = self.backend.chain.store
+        first, last = self.backend.header_at(from_block), self.backend.header_at(to_block)
+        if store.hash_at(first.number) != first.hash or store.hash_at(last.number) != last.hash:
+            raise _invalid_range(from_block, last.hash, "one of the blocks is not on the best chain")
+        if not first.number <= last.number < first.number + MAX_BLOCKS_QUERIED:
+            reason = f"a range goes up and covers at most {MAX_BLOCKS_QUERIED} blocks"
+            raise _invalid_range(from_block, last.hash, reason)
+        known: dict[bytes, bytes | None] = {}
+        sets = []
+        for number in range(first.number, last.number + 1):
+            block_hash = store.hash_at(number) or b""
+            state = self.backend.state_at(block_hash)
+            values = {key: state.get(key) for key in keys}
+            changed = {key: value for key, value in values.items() if key not in known or known[key] != value}
+            if changed:
+                changes = [[hexadecimal(key), optional_hexadecimal(value)] for key, value in changed.items()]
+                sets.append({"block": hexadecimal(block_hash), "changes": changes})
+            known.update(changed)
+        return sets
 
     @method("state_queryStorageAt")
     def query_storage_at(self, keys: list[Hex], at: Hash | None = None) -> Any:
@@ -121,3 +145,8 @@ class StateMethods:
         state = self.backend.state_at(block_hash)
         changes = [[hexadecimal(key), optional_hexadecimal(state.get(key))] for key in keys]
         return {"block": hexadecimal(block_hash), "changes": changes}
+
+
+def _invalid_range(first: bytes, last: bytes, details: str) -> RpcError:
+    blocks = f"['{hexadecimal(first)}' ... '{hexadecimal(last)}']"
+    return RpcError(INVALID_BLOCK_RANGE, f"Cannot resolve a block range {blocks}. {details}")
