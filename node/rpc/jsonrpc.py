@@ -58,9 +58,8 @@ class Peer:
             return _encode(_failure(None, RpcError(errors.PARSE_ERROR, "Parse error")))
         if not isinstance(request, list):
             answer = await self._answer(request)
-            encoded = None if answer is None else _encode(answer)
-            if encoded is None or len(encoded) <= MAX_RESPONSE_BYTES:
-                return encoded
+            if answer is None or len(answer) <= MAX_RESPONSE_BYTES:
+                return answer
             error = RpcError(errors.RESPONSE_TOO_LARGE, "Response is too big", RESPONSE_LIMIT)
             return _encode(_failure(request.get("id"), error))
         if not request:
@@ -76,8 +75,8 @@ class Peer:
         for count, request in enumerate(batch, 1):
             answer = await self._answer(request)
             if answer is not None:
-                answers.append(_encode(answer))
-                size += len(answers[-1])
+                answers.append(answer)
+                size += len(answer)
             if size > MAX_RESPONSE_BYTES:
                 error = RpcError(errors.BATCH_RESPONSE_TOO_LARGE, "The batch response was too large", RESPONSE_LIMIT)
                 return _encode(_failure(None, error))
@@ -85,22 +84,23 @@ class Peer:
                 await trio.lowlevel.checkpoint()
         return b"[" + b",".join(answers) + b"]" if answers else None
 
-    async def _answer(self, request: Any) -> dict[str, Any] | None:
+    async def _answer(self, request: Any) -> bytes | None:
         well_formed = isinstance(request, dict) and isinstance(request.get("method"), str)
         if not well_formed or not isinstance(request.get("id"), str | int | float | None):
-            return _failure(None, RpcError(errors.INVALID_REQUEST, "Invalid request"))
+            return _encode(_failure(None, RpcError(errors.INVALID_REQUEST, "Invalid request")))
         identifier = request.get("id")
         try:
             result = await self._call(request["method"], request.get("params"), identifier)
+            if result is _ANSWERED:
+                return None
+            answer = _encode({"jsonrpc": "2.0", "id": identifier, "result": result})
         except RpcError as error:
-            answer: dict[str, Any] | None = _failure(identifier, error)
+            answer = _encode(_failure(identifier, error))
         except SlowClient:
             raise
         except Exception:
             log.exception("a method failed", method=request["method"])
-            answer = _failure(identifier, RpcError(errors.INTERNAL_ERROR, "Internal error"))
-        else:
-            answer = None if result is _ANSWERED else {"jsonrpc": "2.0", "id": identifier, "result": result}
+            answer = _encode(_failure(identifier, RpcError(errors.INTERNAL_ERROR, "Internal error")))
         return answer if "id" in request else None
 
     async def _call(self, name: str, params: Any, identifier: Any) -> Any:

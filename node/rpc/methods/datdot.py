@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from node.client.values import error_text, event_json, to_json
 from node.rpc import errors
 from node.rpc.backend import Backend
 from node.rpc.errors import RpcError, invalid_params
-from node.rpc.json import hexadecimal, optional_hexadecimal
+from node.rpc.json import exact_numbers, hexadecimal, optional_hexadecimal
 from node.rpc.limits import MAX_PROOF_KEYS, MAX_TRACE_VALUE_BYTES
 from node.rpc.parameters import Hash, Hex, Number
 from node.rpc.registry import method
@@ -66,17 +67,19 @@ class DatDotMethods:
         if index >= len(body):
             raise invalid_params(f"index: the block has {len(body)} extrinsics")
         runtime = self.backend.chain.runtime
-        trace = [one async for one in self._traces(header, body[: index + 1])][-1]
-        return {
-            "blockHash": hexadecimal(block_hash),
-            "blockNumber": header.number,
-            "index": index,
-            "extrinsicHash": hexadecimal(blake2_256(body[index])),
-            "error": _error_json(runtime, trace.error),
-            **_trace_json(runtime, trace),
-            "events": [event_json(runtime, record.event) for record in trace.events],
-            "isComplete": trace.is_complete,
-        }
+        (trace,) = [one async for one in self._traces(header, body[: index + 1], first=index)]
+        return exact_numbers(
+            {
+                "blockHash": hexadecimal(block_hash),
+                "blockNumber": header.number,
+                "index": index,
+                "extrinsicHash": hexadecimal(blake2_256(body[index])),
+                "error": _error_json(runtime, trace.error),
+                **_trace_json(runtime, trace),
+                "events": [event_json(runtime, record.event) for record in trace.events],
+                "isComplete": trace.is_complete,
+            }
+        )
 
     @method("state_traceBlock", unsafe=True)
     async def trace_block(
@@ -130,12 +133,11 @@ class DatDotMethods:
             raise RpcError(errors.UNKNOWN_BLOCK, "Client error: UnknownBlock: the genesis block executes nothing")
         return header, body
 
-    async def _traces(self, header: Header, body: tuple[bytes, ...]) -> Any:
+    def _traces(self, header: Header, body: tuple[bytes, ...], first: int = 0) -> AsyncIterator[ExtrinsicTrace]:
         parent = self.backend.header_at(header.parent_hash)
         view = self.backend.state_at(parent.hash)
         chain = self.backend.chain
-        async for trace in trace_block(chain.runtime, parent, view, header, body, chain.store.get_node):
-            yield trace
+        return trace_block(chain.runtime, parent, view, header, body, chain.store.get_node, first)
 
 
 def _trace_json(runtime: Runtime, trace: ExtrinsicTrace) -> dict[str, Any]:

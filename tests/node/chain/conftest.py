@@ -65,6 +65,9 @@ class ManualClock:
     async def sleep_ms(self, duration_ms: int) -> None:
         self.time_ms += duration_ms
 
+    def travel_to(self, time_ms: int) -> None:
+        self.time_ms = time_ms
+
 
 class Node:
     """One node of the test chain; it holds the keys of `keys`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,11 @@ import trio
 import trio.testing
 
 from node.keys.keypair import Keypair
+from node.keys.keystore import Keystore
+from node.net.identity import noise_key_of
+from node.net.peers import peer_id_in
 from node.rpc.backend import Backend, NodeIdentity
+from node.rpc.development import Development
 from node.rpc.jsonrpc import Peer
 from node.rpc.methods.every import registry_of
 from node.rpc.registry import Registry
@@ -41,9 +45,26 @@ class FakeNetwork:
     """A network with one peer, far ahead."""
 
     is_major_syncing: bool = True
+    reserved_peers: dict[str, None] = field(default_factory=dict)
 
     def peers(self) -> list[FakePeer]:
         return [FakePeer()]
+
+    def add_reserved_peer(self, address: str) -> str:
+        peer_id = peer_id_in(address)
+        self.reserved_peers[peer_id] = None
+        return peer_id
+
+    def remove_reserved_peer(self, peer_id: str) -> None:
+        noise_key_of(peer_id)
+        self.reserved_peers.pop(peer_id, None)
+
+
+class OffchainStore(dict[bytes, bytes]):
+    """The store of the off-chain workers, in memory."""
+
+    def set(self, key: bytes, value: bytes) -> None:
+        self[key] = value
 
 
 class RpcNode:
@@ -65,6 +86,12 @@ class RpcNode:
             lambda: self.network,
             lambda: identity,
             STARTING_BLOCK,
+            author=self.node.author,
+            keystore=Keystore(path.parent / "keystore"),
+            offchain=OffchainStore(),
+            development=Development(
+                self.node.chain, self.node.transactions, self.node.author, self.clock, authorities[0]
+            ),
         )
         self.registry = registry_of(self.backend)
 

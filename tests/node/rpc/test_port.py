@@ -46,6 +46,10 @@ class Echo:
     def break_down(self) -> None:
         raise RuntimeError("a secret detail")
 
+    @method("test_unencodable")
+    def unencodable(self) -> int:
+        return 2**70
+
     @method("test_unsafe", unsafe=True)
     def unsafe(self) -> str:
         return "trusted"
@@ -130,6 +134,7 @@ async def test_parameters_go_by_name_as_well() -> None:
         ("test_hash", ["0xzz"], errors.INVALID_PARAMS),
         ("test_refuse", [], 1010),
         ("test_break", [], errors.INTERNAL_ERROR),
+        ("test_unencodable", [], errors.INTERNAL_ERROR),
         ("test_unsafe", [], errors.UNSAFE_CALL),
         ("test_subscribe", [1], errors.METHOD_NOT_FOUND),
     ],
@@ -204,6 +209,19 @@ async def test_unsafe_methods_want_the_token() -> None:
         assert (await call(port, "test_unsafe", headers=(f"Authorization: Bearer {TOKEN}",)))["result"] == "trusted"
         wrong = await call(port, "test_unsafe", headers=("Authorization: Bearer other",))
         assert wrong["error"]["code"] == errors.UNSAFE_CALL
+
+
+@pytest.mark.parametrize(
+    ("origin", "trusted"),
+    [(None, True), ("http://localhost:3000", True), ("https://apps.example", False), ("null", False)],
+)
+async def test_programs_of_this_machine_may_be_trusted_but_no_foreign_page(origin: str | None, trusted: bool) -> None:
+    headers = () if origin is None else (f"Origin: {origin}",)
+    async with serving(RpcConfig(origins=frozenset({"*"}), trusts_this_machine=True)) as (port, _):
+        assert ("result" in await call(port, "test_unsafe", headers=headers)) is trusted
+    async with serving(RpcConfig(origins=frozenset({"*"}))) as (port, _):
+        assert "error" in await call(port, "test_unsafe", headers=headers)
+        assert "error" in await call(port, "test_unsafe", headers=("Authorization: Bearer",))
 
 
 @pytest.mark.parametrize(
