@@ -16,7 +16,7 @@ from node.net.gossip import Verdict
 from node.net.host import Host, ListenFailed
 from node.net.identity import InvalidPeerId
 from node.net.messages import CONTROL_PROTOCOL, Batch, Handshake, chain_protocol
-from node.net.peers import Offence
+from node.net.peers import Offence, TooManyReserved
 from node.net.service import NetworkConfig
 
 from ..sync.fake_chain import FakeChain
@@ -398,6 +398,28 @@ async def test_there_is_a_bound_on_peers_and_reserved_ones_still_find_a_slot(mon
             net_a.add_reserved_peer(reserved.address[0])
             await until(lambda: a.sees(b, reserved))
             assert not a.sees(c)
+
+
+async def test_reserved_peers_come_and_go_and_bootnodes_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_RESERVED_PEERS", 1)
+    a, b, c = (FakeNode(name) for name in "abc")
+    async with a.run(), b.run(a) as net_b, c.run():
+        assert net_b.reserved_peers == ()
+        for _ in range(2):
+            net_b.add_reserved_peer(a.address[0])
+        assert net_b.reserved_peers == (a.peer_id,)
+        with pytest.raises(TooManyReserved):
+            net_b.add_reserved_peer(c.address[0])
+        net_b.remove_reserved_peer(a.peer_id)
+        assert net_b.peer_book.permanent_peers == (a.peer_id,)
+        net_b.add_reserved_peer(c.address[0])
+        await until(lambda: b.sees(a, c))
+        net_b.remove_reserved_peer(c.peer_id)
+        assert (net_b.reserved_peers, net_b.peer_book.permanent_peers) == ((), (a.peer_id,))
+        assert b.sees(a, c)
+        for refused in ("", "12D3KooWnonsense"):
+            with pytest.raises(InvalidPeerId):
+                net_b.remove_reserved_peer(refused)
 
 
 async def test_a_bootnode_without_a_peer_id_is_refused_at_the_start() -> None:

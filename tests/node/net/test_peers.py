@@ -114,6 +114,16 @@ def test_permanent_targets_come_first_and_alone_when_there_are_peers_enough() ->
     assert book.permanent_peers == (peer("boot"),)
 
 
+def test_a_released_target_is_one_like_any_other() -> None:
+    book = PeerBook()
+    book.add_target(address("a", 1), permanent=True)
+    book.release(peer("a"))
+    book.release(peer("unknown"))
+    assert book.permanent_peers == ()
+    book.add_target(address("a", 2))
+    assert book.due(0.0, ()) == [(peer("a"), address("a", 2))]
+
+
 def test_what_a_peer_says_does_not_change_a_permanent_address() -> None:
     book = PeerBook()
     book.add_target(address("a", 1), permanent=True)

@@ -67,7 +67,7 @@ async def test_given_transactions_are_in_the_block(dev: RpcNode) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"count": 0}, {"count": 10**6}, {"count": "x"}, {"to": 0}, {"to": 10**7}, {"unsafeBlockHeight": 9}, {"dmp": []}, 1],
+    [{"count": 0}, {"count": 10**6}, {"count": "x"}, {"to": 0}, {"to": 10**7}, {"unsafeBlockHeight": 9}, {"dmp": []}],
 )
 async def test_blocks_that_cannot_be_made_are_refused(dev: RpcNode, options: Any) -> None:
     assert (await dev.error("dev_newBlock", options))["code"] == errors.INVALID_PARAMS
