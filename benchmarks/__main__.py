@@ -22,6 +22,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "transfers": "signed transfers a second through JSON-RPC",
     "proofs": "checking a proof of storage on chain",
     "rpc": "metadata and storage reads through JSON-RPC",
+    "subscribers": "a thousand clients that follow new heads",
     "chain": "authoring and importing full blocks",
     "runtime": "the state transition alone",
     "sealing": "sealing and opening chunks",

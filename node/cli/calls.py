@@ -1,4 +1,4 @@
-"""`datdot tx` and `datdot query`: every call and every storage item of the runtime, by its declarations."""
+"""`datdot tx`, `query` and `rpc`: calls and storage items of the runtime by their declarations, and any RPC method."""
 
 from __future__ import annotations
 
@@ -85,6 +85,29 @@ def query(
             decoded = _keys(runtime, found.name, kinds, keys or [])
             value = _run(rpc, runtime, lambda chain: chain.value(found, decoded, at))
             _print_value({"value": to_json(found.value_type, value)}, as_json)
+
+
+def rpc_call(
+    method: Annotated[str, typer.Argument(help="Such as system_health or dev_newBlock; rpc_methods names all.")],
+    params: Annotated[
+        list[str] | None, typer.Argument(metavar="PARAM…", help="Each JSON, else text.", show_default=False)
+    ] = None,
+    rpc: RpcUrl = DEFAULT_RPC_URL,
+) -> None:
+    """Call any JSON-RPC method of a node and print its result as JSON."""
+    with refusing():
+        from node.cli.running import run_until_stopped
+        from node.client.connection import RemoteError, open_connection
+
+        async def program() -> tuple[Any]:
+            async with open_connection(rpc) as connection:
+                return (await connection.call(method, *map(_json_or_text, params or ())),)
+
+        with refusing(RemoteError):
+            done = run_until_stopped(program)
+        if done is None:
+            raise Refused("stopped before the node's answer came")
+        typer.echo(json.dumps(done[0]))
 
 
 def _runtime() -> Runtime:

@@ -1,5 +1,6 @@
 """Running a trio program until it ends or the process is told to stop."""
 
+import resource
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -24,12 +25,19 @@ def run_until_stopped(program: Callable[..., Awaitable[Result]], *arguments: Any
             nursery.cancel_scope.cancel()
         return result
 
+    _allow_open_files()
     try:
         return trio.run(supervise, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         # Nested nurseries wrap one error many times over; a person wants to see the error.
         leaves = list(leaves_of(group))
         raise leaves[0] if len(leaves) == 1 else group from None
+
+
+def _allow_open_files() -> None:
+    """Take all file descriptors that are granted: a thousand clients need as many, the usual limit is 1,024."""
+    _, granted = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, granted))
 
 
 async def _cancel_on_signal(scope: trio.CancelScope) -> None:

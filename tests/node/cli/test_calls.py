@@ -199,3 +199,24 @@ def test_a_node_that_cannot_be_reached_is_named(url: str, part: str) -> None:
     refused = datdot(url, "query", "System", "Number")
     assert refused.exit_code == 1
     assert part in refused.stderr
+
+
+def test_any_method_is_called_from_a_shell(url: str) -> None:
+    assert json.loads(datdot(url, "rpc", "system_chainType").stdout) == "Development"
+    genesis = json.loads(datdot(url, "rpc", "chain_getBlockHash", "0").stdout)
+    assert json.loads(datdot(url, "rpc", "chain_getHeader", genesis).stdout)["number"] == "0x0"
+    assert json.loads(datdot(url, "rpc", "chain_getBlockHash", "[0, 99999999]").stdout) == [genesis, None]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("no_such",), "the node refused (-32601): Method not found"),
+        (("chain_getHeader", "0x12"), "the node refused (-32602): Invalid params: hash: a hash has 32 bytes"),
+        (("chain_getHeader", "{"), "the node refused (-32602)"),
+    ],
+)
+def test_a_method_that_is_refused_says_why(url: str, arguments: tuple[str, ...], reason: str) -> None:
+    refused = datdot(url, "rpc", *arguments)
+    assert refused.returncode != 0
+    assert reason in refused.stderr
