@@ -170,6 +170,10 @@ def test_state_is_read_at_an_earlier_block(url: str) -> None:
         (("tx", "System", "remark", "--key", "//Stranger", "--arg", "remark=0x"), "Inability to pay some fees"),
         (("tx", "System", "remark", "--key", "no such file", "--arg", "remark=0x"), "a secret never goes"),
         (("tx", "Sudo", "sudo", "--key", "//Alice", "--arg", "call=5"), 'expected {"pallet": …, "call": …'),
+        (("rpc", "no_such"), "the node refused (-32601): Method not found"),
+        (("rpc", "chain_getHeader", "0x12"), "the node refused (-32602): Invalid params: hash: a hash has 32 bytes"),
+        (("rpc", "chain_getHeader", "{"), "the node refused (-32602)"),
+        (("rpc", "dev_newBlock"), "RPC call is unsafe to be called externally"),
     ],
 )
 def test_refusals_are_one_sentence_and_exit_status_1(url: str, arguments: tuple[str, ...], part: str) -> None:
@@ -206,17 +210,3 @@ def test_any_method_is_called_from_a_shell(url: str) -> None:
     genesis = json.loads(datdot(url, "rpc", "chain_getBlockHash", "0").stdout)
     assert json.loads(datdot(url, "rpc", "chain_getHeader", genesis).stdout)["number"] == "0x0"
     assert json.loads(datdot(url, "rpc", "chain_getBlockHash", "[0, 99999999]").stdout) == [genesis, None]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (("no_such",), "the node refused (-32601): Method not found"),
-        (("chain_getHeader", "0x12"), "the node refused (-32602): Invalid params: hash: a hash has 32 bytes"),
-        (("chain_getHeader", "{"), "the node refused (-32602)"),
-    ],
-)
-def test_a_method_that_is_refused_says_why(url: str, arguments: tuple[str, ...], reason: str) -> None:
-    refused = datdot(url, "rpc", *arguments)
-    assert refused.returncode != 0
-    assert reason in refused.stderr
