@@ -75,7 +75,8 @@ def check_signed(runtime: Runtime, extrinsic: Extrinsic) -> CheckedTransaction:
     if sender == ZERO_ACCOUNT:
         raise InvalidTransaction(Validity.BAD_SIGNER)
     if signed.extra.metadata_hash_mode is not MetadataHashMode.DISABLED:
-        raise InvalidTransaction(Validity.CALL, "CheckMetadataHash: only mode 0 (disabled) is accepted")
+        # What Substrate says when the runtime was built without the hash.
+        raise InvalidTransaction(Validity.CANNOT_LOOKUP, "CheckMetadataHash: only mode 0 (disabled) is accepted")
     number = runtime.system.block_number()
     era_hash = runtime.system.block_hash(signed.extra.era.birth(number))
     genesis_hash = runtime.system.block_hash(0)

@@ -1,15 +1,18 @@
 """A whole node in the test's own process: it starts, includes calls, restarts from disk, and refuses clearly."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 from hypercore.crypto import KeyPair
 from node.client.chain_api import SubmitFailed
+from node.client.connection import CallRefused, open_connection
 from node.config import NodeConfig, StartRefused
 from node.devnet.chain_file import development_spec
 from node.exceptions import first_of
@@ -89,6 +92,44 @@ async def test_a_restarted_node_goes_on_where_it_was(tmp_path: Path) -> None:
         assert node.chain.store.hash_at(receipt.block_number) == receipt.block_hash
         assert node.api.query("System", "Account", BOB.account_id).data.free == before
         assert (await node.api.submit(transfer(1_000), ALICE)).block_number == receipt.block_number + 1
+
+
+async def test_a_development_chain_is_in_its_users_hand_and_keeps_its_time(tmp_path: Path) -> None:
+    manual = replace(config(tmp_path), blocks="manual")
+    year_2040_ms = 2_208_988_800_000
+    async with running(manual) as node, open_connection(node.rpc_url) as connection:
+        await connection.call("dev_timeTravel", year_2040_ms)
+        made = await connection.call("dev_newBlock", {"count": 2})
+        assert await connection.call("chain_getBlockHash") == made
+        await connection.call("dev_setStorage", [["0x1234", "0x56"]])
+        assert node.api.query("Timestamp", "Now") >= year_2040_ms
+    async with running(manual) as node, open_connection(node.rpc_url) as connection:
+        assert await connection.call("state_getStorage", "0x1234") == "0x56"
+        await connection.call("dev_newBlock")
+        assert year_2040_ms < node.api.query("Timestamp", "Now") < year_2040_ms + 60_000
+
+
+async def test_other_chains_want_the_token_and_have_no_such_methods(tmp_path: Path) -> None:
+    spec = development_spec(1, 0, block_time_seconds=1.0, name="DatDot Test")
+    async with running(replace(config(tmp_path), spec=spec)) as node, open_connection(node.rpc_url) as connection:
+        methods = (await connection.call("rpc_methods"))["methods"]
+        assert not [name for name in methods if name.startswith(("dev_", "offchain_", "grandpa_"))]
+        with pytest.raises(CallRefused, match="unsafe to be called"):
+            await connection.call("author_rotateKeys")
+        token = (tmp_path / "rpc.token").read_text().strip()
+        assert await posted(node.rpc_port, "author_rotateKeys", token) is not None
+        assert await posted(node.rpc_port, "author_rotateKeys", "0" * 64) is None
+    assert len(list((tmp_path / "keystore").iterdir())) == 1
+
+
+async def posted(port: int, method: str, token: str) -> Any:
+    """The result of a call with a token, over plain HTTP."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}).encode()
+    head = f"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = b"".join([data async for data in stream])
+    return json.loads(answer.partition(b"\r\n\r\n")[2]).get("result")
 
 
 async def test_a_second_node_catches_up_and_passes_transactions_on(tmp_path: Path) -> None:

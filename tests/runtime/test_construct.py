@@ -154,7 +154,13 @@ def test_calls_that_cannot_be_dispatched_are_refused(kind: type[Pallet], reason:
 
 
 def test_call_indices_are_given_or_follow_the_declaration() -> None:
-    assert [(spec.name, spec.index) for spec in System.call_specs()] == [("remark", 0), ("remark_with_event", 7)]
+    assert [(spec.name, spec.index) for spec in System.call_specs()] == [
+        ("remark", 0),
+        ("set_storage", 4),
+        ("kill_storage", 5),
+        ("kill_prefix", 6),
+        ("remark_with_event", 7),
+    ]
     assert [spec.index for spec in Counter.call_specs()] == list(range(8))
 
 

@@ -129,7 +129,7 @@ def test_the_metadata_hash_extension_is_refused_when_enabled(chain: TinyChain, a
     signed = codec.decode(chain.signed(alice, "count", amount=1)).signed
     assert signed is not None
     data = codec.encode_signed(signed.address, alice.multi_signature(message), extra, call)
-    assert kind_of(chain, data) is Validity.CALL
+    assert kind_of(chain, data) is Validity.CANNOT_LOOKUP
 
 
 def test_a_mandatory_call_may_not_be_signed(chain: TinyChain, alice: Signer) -> None:
