@@ -17,9 +17,9 @@ import trio
 from node.rpc import errors
 from node.rpc.errors import RpcError, invalid_params
 from node.rpc.limits import (
-    CALLS_BETWEEN_PAUSES,
     MAX_BATCH_CALLS,
     MAX_RESPONSE_BYTES,
+    MAX_STRETCH_SECONDS,
     MAX_SUBSCRIPTIONS_PER_CONNECTION,
 )
 from node.rpc.registry import Method, Registry
@@ -72,7 +72,8 @@ class Peer:
     async def _answer_batch(self, batch: list[Any]) -> bytes | None:
         answers: list[bytes] = []
         size = 0
-        for count, request in enumerate(batch, 1):
+        pause_at = trio.current_time() + MAX_STRETCH_SECONDS
+        for request in batch:
             answer = await self._answer(request)
             if answer is not None:
                 answers.append(answer)
@@ -80,8 +81,9 @@ class Peer:
             if size > MAX_RESPONSE_BYTES:
                 error = RpcError(errors.BATCH_RESPONSE_TOO_LARGE, "The batch response was too large", RESPONSE_LIMIT)
                 return _encode(_failure(None, error))
-            if count % CALLS_BETWEEN_PAUSES == 0:
+            if trio.current_time() >= pause_at:
                 await trio.lowlevel.checkpoint()
+                pause_at = trio.current_time() + MAX_STRETCH_SECONDS
         return b"[" + b",".join(answers) + b"]" if answers else None
 
     async def _answer(self, request: Any) -> bytes | None:

@@ -4,8 +4,8 @@ MAX_CONNECTIONS = 2_048
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_MESSAGE_BYTES = MAX_BODY_BYTES
 MAX_BATCH_CALLS = 1_000
-CALLS_BETWEEN_PAUSES = 16
-"""Other clients get their turn after so many calls of a batch."""
+MAX_STRETCH_SECONDS = 0.005
+"""Other clients get their turn when a batch has taken so long."""
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 """Of the answer to a call, and of all answers to a batch."""
 MAX_SUBSCRIPTIONS_PER_CONNECTION = 512
