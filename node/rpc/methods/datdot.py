@@ -17,11 +17,11 @@ from node.rpc.state_proof import prove
 from node.rpc.trace import CallTrace, ExtrinsicTrace, Place, StorageStep, stack_of, trace_block, undone_calls
 from node.store.errors import StateUnavailable
 from runtime.construct import Runtime
-from runtime.crypto import blake2_256
+from runtime.crypto import blake2_256, ss58_encode
 from runtime.errors import DispatchError
 from runtime.header import Header
 from runtime.limits import STORAGE_KEY_BYTES
-from runtime.origin import Origin
+from runtime.origin import Origin, Root, Signed
 from runtime.types import scale_name
 
 STATE_METHODS = {"read": "Get", "write": "Put", "delete": "Put", "append": "Append"}
@@ -154,7 +154,7 @@ def _trace_json(runtime: Runtime, trace: ExtrinsicTrace) -> dict[str, Any]:
             "pallet": entry.call.pallet,
             "call": entry.call.function,
             "args": {scale_name(name): to_json(kind, arguments[name]) for name, kind in spec.arguments},
-            "origin": to_json(Origin, entry.origin),
+            "origin": _origin_json(entry.origin),
             "error": _error_json(runtime, entry.error),
             "calls": [call_json(inner) for inner in entry.calls],
         }
@@ -177,6 +177,10 @@ def _trace_json(runtime: Runtime, trace: ExtrinsicTrace) -> dict[str, Any]:
 
     calls = [call_json(call) for call in trace.calls]
     return {"calls": calls, "storage": [step_json(step) for step in trace.steps]}
+
+
+def _origin_json(origin: Origin) -> Any:
+    return {"Signed": ss58_encode(origin.account)} if isinstance(origin, Signed) else "Root" if isinstance(origin, Root) else "None"
 
 
 def _error_json(runtime: Runtime, error: DispatchError | None) -> dict[str, Any] | None:
