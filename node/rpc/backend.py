@@ -47,13 +47,13 @@ class NetworkView(Protocol):
 
 
 class OffchainStorage(Protocol):
-    """The persistent store of the off-chain workers."""
+    """The persistent store of the off-chain workers, by keys as stored."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value under a key."""
 
     def set(self, key: bytes, value: bytes) -> None:
-        """Store a value."""
+        """Store a value. Raises ValueError for a key or value that it does not take."""
 
 
 @dataclass(frozen=True)

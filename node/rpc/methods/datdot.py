@@ -180,7 +180,9 @@ def _trace_json(runtime: Runtime, trace: ExtrinsicTrace) -> dict[str, Any]:
 
 
 def _origin_json(origin: Origin) -> Any:
-    return {"Signed": ss58_encode(origin.account)} if isinstance(origin, Signed) else "Root" if isinstance(origin, Root) else "None"
+    if isinstance(origin, Signed):
+        return {"Signed": ss58_encode(origin.account)}
+    return "Root" if isinstance(origin, Root) else "None"
 
 
 def _error_json(runtime: Runtime, error: DispatchError | None) -> dict[str, Any] | None:

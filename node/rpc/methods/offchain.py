@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from node.rpc.backend import Backend, OffchainStorage
-from node.rpc.errors import RpcError
+from node.rpc.errors import RpcError, invalid_params
 from node.rpc.json import optional_hexadecimal
 from node.rpc.parameters import Hex, shown_as, text
 from node.rpc.registry import method
@@ -37,7 +37,10 @@ class OffchainMethods:
     @method("offchain_localStorageSet", unsafe=True)
     def set(self, kind: Kind, key: Hex, value: Hex) -> None:
         """Stores a value under a key."""
-        self._of(kind).set(key, value)
+        try:
+            self._of(kind).set(key, value)
+        except ValueError as error:
+            raise invalid_params(str(error)) from None
 
     def _of(self, kind: str) -> OffchainStorage:
         if kind != PERSISTENT:

@@ -64,6 +64,8 @@ class OffchainStore(dict[bytes, bytes]):
     """The store of the off-chain workers, in memory."""
 
     def set(self, key: bytes, value: bytes) -> None:
+        if not key:
+            raise ValueError("a key is not empty")
         self[key] = value
 
 

@@ -91,7 +91,9 @@ async def test_the_off_chain_store_is_read_and_written(operator: RpcNode) -> Non
     assert await operator.call("offchain_localStorageGet", "PERSISTENT", "0x01") == "0x0203"
     error = await operator.error("offchain_localStorageGet", "LOCAL", "0x01")
     assert error["message"] == "This storage kind is not available yet."
-    assert (await operator.error("offchain_localStorageGet", "OTHER", "0x01"))["code"] == errors.INVALID_PARAMS
+    for name, *params in (("Get", "OTHER", "0x01"), ("Set", "PERSISTENT", "0x", "0x01")):
+        error = await operator.error(f"offchain_localStorage{name}", *params)
+        assert error["code"] == errors.INVALID_PARAMS
 
 
 async def test_changes_of_values_are_told_over_a_range_of_blocks(operator: RpcNode) -> None:
