@@ -59,6 +59,18 @@ class TypeRegistry:
         """Return all types; their position is their id."""
         return tuple(found for found in self._types if found is not None)
 
+    def classes(self) -> dict[Path, type[Any]]:
+        """Return the dataclass, enum or Variant behind every entered type that has one."""
+        found: dict[Path, type[Any]] = {}
+        for annotation, number in self._ids.items():
+            target, entered = get_origin(annotation) or annotation, self._types[number]
+            is_declared = dataclasses.is_dataclass(target) or (
+                isinstance(target, type) and issubclass(target, enum.Enum | Variant)
+            )
+            if is_declared and entered is not None and entered.path:
+                found[entered.path] = target
+        return found
+
     def type_id(self, annotation: Any) -> int:
         """Return the id of a type, entering it and everything inside it at the first call."""
         key = without_bounds(annotation)

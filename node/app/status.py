@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from node.client.chain_api import ChainAPI
+from node.client.chain import FollowedChain
 from node.rpc.registry import Registry
 from node.rpc.server import Page, RpcServer
 from pallets.datdot import items
@@ -21,7 +21,7 @@ LIVE_STATES = (ContractState.HOSTED, ContractState.DEGRADED)
 class StatusPage:
     """Makes the page's data from the chain. `plans` are followed from the events that the caller sees."""
 
-    def __init__(self, chain: ChainAPI, rpc_url: str, providers: tuple[bytes, ...], endowment_planck: int) -> None:
+    def __init__(self, chain: FollowedChain, rpc_url: str, providers: tuple[bytes, ...], endowment_planck: int) -> None:
         self._chain = chain
         self._rpc_url = rpc_url
         self._providers = providers

@@ -1,4 +1,4 @@
-"""`datdot tx`, `query` and `rpc`: calls and storage items of the runtime by their declarations, and any RPC method."""
+"""`datdot tx`, `query` and `rpc`: every call and storage item of the chain behind a node, and any RPC method."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from node.cli.options import Json
 from node.cli.output import Refused, print_result, refusing
 
 if TYPE_CHECKING:
-    from node.client.remote import RemoteChain, RemoteReceipt
-    from runtime.construct import Runtime
+    from node.client.chain import Receipt
+    from node.client.metadata import ChainMetadata
+    from node.client.remote import RemoteChain
 
 DEFAULT_RPC_URL = "ws://127.0.0.1:9944"
 MAX_ENTRIES = 1_000
+HASH_BYTES = 32
 Result = TypeVar("Result")
 
 RpcUrl = Annotated[str, typer.Option("--rpc", metavar="URL", help="The node's JSON-RPC address.")]
@@ -40,17 +42,21 @@ def tx(
     """Sign and send a call, wait for its block, and show what became of it."""
     with refusing():
         signer = load_key(key, checked_scheme(scheme))
-        from node.client.connection import RemoteError
-        from node.client.values import BadValue, call_from_json, error_text
+        from node.client.errors import ClientError
+        from node.client.values import BadValue, call_from_json
         from runtime.errors import CodecError
 
-        with refusing(BadValue, RemoteError, CodecError):
-            runtime = _runtime()
-            composed = call_from_json(runtime, pallet, call, _arguments(arg or []))
-            runtime.call_codec.encode(composed)  # what is out of range is refused before anything is sent
-            receipt = _run(rpc, runtime, lambda chain: chain.submit(composed, signer, tip=tip, finalized=finalized))
-        error = None if receipt.error is None else error_text(runtime, receipt.error)
-        _print_receipt(runtime, receipt, error, as_json)
+        given = _arguments(arg or [])
+
+        async def submit(chain: RemoteChain) -> tuple[ChainMetadata, Receipt]:
+            composed = call_from_json(chain.metadata, pallet, call, given)
+            receipt = await chain.submit(composed, signer, tip=tip, finalized=finalized)
+            return chain.metadata, receipt
+
+        with refusing(BadValue, ClientError, CodecError):
+            metadata, receipt = _run(rpc, submit)
+        error = None if receipt.error is None else metadata.error_text(receipt.error)
+        _print_receipt(metadata, receipt, error, as_json)
         if error is not None:
             raise Refused(f"the call failed, its fee is paid: {error}")
 
@@ -68,23 +74,26 @@ def query(
 ) -> None:
     """Read a storage item, decoded; null when there is none. A map without keys is listed, an entry a line."""
     with refusing():
-        from node.client.connection import RemoteError
-        from node.client.values import BadValue, to_json
+        from node.client.errors import ClientError
+        from node.client.values import BadValue, find_item, to_json
         from runtime.errors import CodecError
 
-        with refusing(BadValue, RemoteError, CodecError):
-            runtime = _runtime()
-            found = _storage_item(runtime, pallet, item)
-            kinds = [kind for kind, _ in found.hashers]
+        async def read(chain: RemoteChain) -> None:
+            metadata, block = chain.metadata, None if at is None else _block_hash(at)
+            owner, entry = find_item(metadata, pallet, item)
+            found = metadata.item(owner, entry.name)
+            kinds = [kind for kind, _ in found.keys]
             if kinds and not keys:
-                for entry, value in _run(rpc, runtime, lambda chain: chain.entries(found, limit, at)):
-                    parts = entry if len(kinds) > 1 else (entry,)
-                    shown = [to_json(kind, part) for kind, part in zip(kinds, parts, strict=True)]
-                    _print_value({"keys": shown, "value": to_json(found.value_type, value)}, as_json)
+                for entry_keys, value in await chain.entries(owner, entry.name, limit, block):
+                    shown = [to_json(metadata, kind, part) for kind, part in zip(kinds, entry_keys, strict=True)]
+                    _print_value({"keys": shown, "value": to_json(metadata, found.value_type, value)}, as_json)
                 return
-            decoded = _keys(runtime, found.name, kinds, keys or [])
-            value = _run(rpc, runtime, lambda chain: chain.value(found, decoded, at))
-            _print_value({"value": to_json(found.value_type, value)}, as_json)
+            decoded = _keys(metadata, entry.name, kinds, keys or [])
+            value = await chain.query(owner, entry.name, *decoded, at=block)
+            _print_value({"value": to_json(metadata, found.value_type, value)}, as_json)
+
+        with refusing(BadValue, ClientError, CodecError):
+            _run(rpc, read)
 
 
 def rpc_call(
@@ -97,7 +106,8 @@ def rpc_call(
     """Call any JSON-RPC method of a node and print its result as JSON."""
     with refusing():
         from node.cli.running import run_until_stopped
-        from node.client.connection import RemoteError, open_connection
+        from node.client.connection import open_connection
+        from node.client.errors import RemoteError
 
         async def program() -> tuple[Any]:
             async with open_connection(rpc) as connection:
@@ -110,22 +120,27 @@ def rpc_call(
         typer.echo(json.dumps(done[0]))
 
 
-def _runtime() -> Runtime:
-    """The runtime of this program; constants of the chain do not matter to codecs and names."""
-    from pallets.chain import build_runtime
+def _block_hash(text: str) -> bytes:
+    from node.client.errors import BadAnswer
+    from node.client.hexadecimal import to_bytes
 
-    return build_runtime()
+    try:
+        block_hash = to_bytes(text)
+    except BadAnswer:
+        block_hash = b""
+    if len(block_hash) != HASH_BYTES:
+        raise Refused(f"--at {text}: expected a block hash, {HASH_BYTES} bytes as 0x and hexadecimal digits")
+    return block_hash
 
 
-def _run(url: str, runtime: Runtime, work: Callable[[RemoteChain], Awaitable[Result]]) -> Result:
-    """Connects, works, and gives the result; raises RemoteError, and Refused when the process is told to stop."""
+def _run(url: str, work: Callable[[RemoteChain], Awaitable[Result]]) -> Result:
+    """Connects, works, and gives the result; raises ClientError, and Refused when the process is told to stop."""
     from node.cli.running import run_until_stopped
-    from node.client.connection import open_connection
-    from node.client.remote import RemoteChain
+    from node.client.remote import open_remote
 
     async def program() -> tuple[Result]:
-        async with open_connection(url) as connection:
-            return (await work(await RemoteChain.open(connection, runtime)),)
+        async with open_remote(url) as chain:
+            return (await work(chain),)
 
     done = run_until_stopped(program)
     if done is None:
@@ -152,36 +167,25 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _keys(runtime: Runtime, item: str, kinds: list[Any], texts: list[str]) -> tuple[Any, ...]:
+def _keys(metadata: ChainMetadata, item: str, kinds: list[int], texts: list[str]) -> tuple[Any, ...]:
     from node.client.values import from_json
 
     if len(texts) != len(kinds):
         raise Refused(f"{item} takes {len(kinds)} keys, {len(texts)} are given")
     named = enumerate(zip(kinds, texts, strict=True), 1)
-    return tuple(from_json(runtime, kind, _json_or_text(text), f"key {number}") for number, (kind, text) in named)
+    return tuple(from_json(metadata, kind, _json_or_text(text), f"key {number}") for number, (kind, text) in named)
 
 
-def _storage_item(runtime: Runtime, pallet: str, name: str) -> Any:
-    from node.client.values import find_pallet
-
-    found = find_pallet(runtime, pallet)
-    items = {item.name: getattr(found, attribute) for attribute, item in found.storage().items()}
-    for known, item in items.items():
-        if known.lower() == name.lower():
-            return item
-    raise Refused(f"{found.name} stores no {name}; it stores {', '.join(items) or 'nothing'}")
-
-
-def _print_receipt(runtime: Runtime, receipt: RemoteReceipt, error: str | None, as_json: bool) -> None:
+def _print_receipt(metadata: ChainMetadata, receipt: Receipt, error: str | None, as_json: bool) -> None:
     from node.client.values import event_json
 
     place = {
-        "extrinsic": receipt.extrinsic_hash,
-        "block": receipt.block_hash,
+        "extrinsic": f"0x{receipt.extrinsic_hash.hex()}",
+        "block": f"0x{receipt.block_hash.hex()}",
         "number": receipt.block_number,
         "index": receipt.index,
     }
-    events = [event_json(runtime, event) for event in receipt.events]
+    events = [event_json(metadata, event) for event in receipt.events]
     if as_json:
         print_result({**place, "error": error, "events": events}, as_json)
     else:

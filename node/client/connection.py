@@ -1,145 +1,180 @@
-"""A small JSON-RPC client on one WebSocket, for one task at a time."""
+"""JSON-RPC over one WebSocket: many calls at once, answers in any order, subscriptions. It lives until it is lost."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 import trio
-from wsproto import ConnectionType, WSConnection
-from wsproto.connection import ConnectionState
-from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Request, TextMessage
-from wsproto.utilities import RemoteProtocolError
+
+from node.client.errors import BadAnswer, CallRefused, ConnectionLost, NoAnswer
+from node.client.websocket import WebSocket, open_websocket
 
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
-RECEIVE_BYTES: Final = 65_536
-MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
-MAX_NOTIFICATIONS: Final = 1_024
-DEFAULT_PORT: Final = 80
+MAX_CALLS_AT_ONCE: Final = 64
+"""Further calls wait their turn."""
+MAX_EARLY_NOTIFICATIONS: Final = 256
+"""Kept for subscriptions whose id is still on its way."""
 
 
-class RemoteError(Exception):
-    """The node cannot be reached, breaks the protocol, or refuses: one sentence."""
+@dataclass
+class Subscription:
+    """What the node tells under one id, handed to `deliver`; `ended` is called once, when nothing more will come."""
+
+    unsubscribe: str
+    deliver: Callable[[Any], None]
+    ended: Callable[[], None]
+    id: str = ""
 
 
-class CallRefused(RemoteError):
-    """The node answered with a JSON-RPC error of this code."""
-
-    def __init__(self, code: int, message: str, data: Any) -> None:
-        detail = f": {data}" if data is not None else ""
-        super().__init__(f"the node refused ({code}): {message}{detail}")
-        self.code = code
+@dataclass
+class _Pending:
+    subscription: Subscription | None
+    done: trio.Event = field(default_factory=trio.Event)
+    answer: dict[str, Any] | None = None
 
 
 class Connection:
-    """A JSON-RPC client on one WebSocket; notifications that arrive while an answer is awaited are kept."""
+    """See the module. `run` must be running; when it returns, `lost` says why and every call has failed."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self._stream = stream
-        self._protocol = WSConnection(ConnectionType.CLIENT)
-        self._messages: deque[bytes] = deque()
-        self._notifications: deque[tuple[str, Any]] = deque()
-        self._partial = bytearray()
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+        self._pending: dict[int, _Pending] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        self._early: list[tuple[str, Any]] = []
+        self._turns = trio.Semaphore(MAX_CALLS_AT_ONCE)
         self._last_id = 0
+        self._scope = trio.CancelScope()
+        self.lost: ConnectionLost | None = None
 
-    async def upgrade(self, host: str, target: str) -> None:
-        """Makes a WebSocket of the stream; raises RemoteError."""
-        await self._send(Request(host=host, target=target))
-        with trio.move_on_after(ANSWER_TIMEOUT_SECONDS):
-            while self._protocol.state is not ConnectionState.OPEN:
-                await self._receive()
-            return
-        raise RemoteError(f"no answer to the WebSocket request within {ANSWER_TIMEOUT_SECONDS:g} s")
+    async def run(self) -> None:
+        """Reads until the connection is lost or closed; raises nothing of its own."""
+        with self._scope:
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._guard, self._websocket.watch_pulse)
+                    nursery.start_soon(self._guard, self._read)
+            finally:
+                self._end(ConnectionLost("the connection was closed"))
 
-    async def call(self, method: str, *params: Any) -> Any:
-        """The result of a call; raises CallRefused, RemoteError."""
-        self._last_id += 1
-        request = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}
-        await self._send(TextMessage(data=orjson.dumps(request).decode()))
-        with trio.move_on_after(ANSWER_TIMEOUT_SECONDS):
-            while True:
-                message = await self._message()
-                if message.get("id") != self._last_id:
-                    self._keep(message)
-                elif (error := message.get("error")) is not None:
-                    raise CallRefused(error.get("code", 0), str(error.get("message")), error.get("data"))
-                else:
-                    return message.get("result")
-        raise RemoteError(f"the node did not answer {method} within {ANSWER_TIMEOUT_SECONDS:g} s")
+    def close(self, reason: ConnectionLost | None = None) -> None:
+        """Ends the connection."""
+        self._end(reason or ConnectionLost("the connection was closed"))
+        self._scope.cancel()
 
-    async def notification(self, subscription: str) -> Any:
-        """The next item of a subscription."""
+    async def call(self, method: str, *params: Any, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS) -> Any:
+        """The result of a call; raises CallRefused, NoAnswer, ConnectionLost."""
+        return await self._ask(method, params, timeout_seconds, None)
+
+    async def subscribe(self, method: str, subscription: Subscription, *params: Any) -> None:
+        """Opens a subscription; what arrives for it is delivered from before this call returns."""
+        await self._ask(method, params, ANSWER_TIMEOUT_SECONDS, subscription)
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """Ends a subscription, without waiting for the node to agree."""
+        if self._subscriptions.pop(subscription.id, None) is not None and self.lost is None:
+            self._last_id += 1
+            with suppress(ConnectionLost):
+                await self._websocket.send(_request(self._last_id, subscription.unsubscribe, (subscription.id,)))
+
+    async def _ask(
+        self, method: str, params: tuple[Any, ...], timeout_seconds: float, subscription: Subscription | None
+    ) -> Any:
+        async with self._turns:
+            if self.lost is not None:
+                raise ConnectionLost(str(self.lost))
+            self._last_id += 1
+            number, pending = self._last_id, _Pending(subscription)
+            self._pending[number] = pending
+            try:
+                with trio.move_on_after(timeout_seconds):
+                    await self._websocket.send(_request(number, method, params))
+                    await pending.done.wait()
+            finally:
+                del self._pending[number]
+        if pending.answer is None and self.lost is not None:
+            raise ConnectionLost(str(self.lost))
+        if pending.answer is None:
+            raise NoAnswer(f"the node did not answer {method} within {timeout_seconds:g} s")
+        error = pending.answer.get("error")
+        if error is None:
+            return pending.answer.get("result")
+        if not isinstance(error, dict) or not isinstance(error.get("code"), int):
+            raise BadAnswer(f"the node answered {method} with an error that is none of JSON-RPC")
+        raise CallRefused(error["code"], str(error.get("message")), error.get("data"))
+
+    async def _guard(self, work: Callable[[], Any]) -> None:
+        try:
+            await work()
+        except ConnectionLost as error:
+            self.close(error)
+
+    async def _read(self) -> None:
         while True:
-            while self._notifications:
-                identifier, item = self._notifications.popleft()
-                if identifier == subscription:
-                    return item
-            self._keep(await self._message())
+            try:
+                message = orjson.loads(await self._websocket.receive())
+            except ValueError:
+                message = None
+            if not isinstance(message, dict):
+                raise ConnectionLost("the node sent something that is no JSON-RPC message")
+            if "id" in message:
+                self._answered(message)
+            else:
+                self._notified(message)
 
-    def _keep(self, message: Mapping[str, Any]) -> None:
+    def _answered(self, message: dict[str, Any]) -> None:
+        number = message["id"]
+        pending = self._pending.get(number) if isinstance(number, int) else None
+        if pending is None or pending.answer is not None:
+            return
+        pending.answer = message
+        if pending.subscription is not None and message.get("error") is None:
+            self._begin(pending.subscription, str(message.get("result")))
+        pending.done.set()
+
+    def _begin(self, subscription: Subscription, identifier: str) -> None:
+        subscription.id = identifier
+        self._subscriptions[identifier] = subscription
+        early, self._early = self._early, [one for one in self._early if one[0] != identifier]
+        for known, item in early:
+            if known == identifier:
+                subscription.deliver(item)
+
+    def _notified(self, message: dict[str, Any]) -> None:
         params = message.get("params")
-        if isinstance(params, dict) and len(self._notifications) < MAX_NOTIFICATIONS:
-            self._notifications.append((str(params.get("subscription")), params.get("result")))
+        if not isinstance(params, dict):
+            raise ConnectionLost("the node sent a notification that belongs to no subscription")
+        identifier = str(params.get("subscription"))
+        if identifier in self._subscriptions:
+            self._subscriptions[identifier].deliver(params.get("result"))
+        elif any(pending.subscription is not None for pending in self._pending.values()):
+            self._early = [*self._early, (identifier, params.get("result"))][-MAX_EARLY_NOTIFICATIONS:]
+        else:
+            self._early.clear()
 
-    async def _message(self) -> dict[str, Any]:
-        while not self._messages:
-            await self._receive()
-        try:
-            message = orjson.loads(self._messages.popleft())
-        except ValueError:
-            message = None
-        if not isinstance(message, dict):
-            raise RemoteError("the node sent something that is no JSON-RPC message")
-        return message
-
-    async def _receive(self) -> None:
-        """Reads once from the socket."""
-        try:
-            data = await self._stream.receive_some(RECEIVE_BYTES)
-            self._protocol.receive_data(data or None)
-            events = list(self._protocol.events())
-        except (trio.BrokenResourceError, RemoteProtocolError) as error:
-            raise RemoteError(f"the connection to the node broke: {error}") from None
-        for event in events:
-            if isinstance(event, Ping):
-                await self._send(event.response())
-            elif isinstance(event, TextMessage | BytesMessage):
-                self._partial += event.data.encode() if isinstance(event, TextMessage) else event.data
-                if len(self._partial) > MAX_MESSAGE_BYTES:
-                    raise RemoteError(f"the node sent a message of more than {MAX_MESSAGE_BYTES} bytes")
-                if event.message_finished:
-                    self._messages.append(bytes(self._partial))
-                    self._partial.clear()
-            elif isinstance(event, CloseConnection):
-                raise RemoteError("the node closed the connection")
-            elif not isinstance(event, AcceptConnection):
-                raise RemoteError("there is no WebSocket at this address")
-
-    async def _send(self, event: Any) -> None:
-        try:
-            await self._stream.send_all(self._protocol.send(event))
-        except trio.BrokenResourceError as error:
-            raise RemoteError(f"the connection to the node broke: {error}") from None
+    def _end(self, reason: ConnectionLost) -> None:
+        if self.lost is not None:
+            return
+        self.lost = reason
+        for pending in self._pending.values():
+            pending.done.set()
+        subscriptions, self._subscriptions = self._subscriptions, {}
+        for subscription in subscriptions.values():
+            subscription.ended()
 
 
 @asynccontextmanager
 async def open_connection(url: str) -> AsyncIterator[Connection]:
-    """Connects to a ws:// URL; raises RemoteError with one sentence."""
-    parts = urlsplit(url)
-    if parts.scheme != "ws" or parts.hostname is None:
-        raise RemoteError(f"{url} is not a ws:// URL, such as ws://127.0.0.1:9944")
-    try:
-        with trio.fail_after(ANSWER_TIMEOUT_SECONDS):
-            stream = await trio.open_tcp_stream(parts.hostname, parts.port or DEFAULT_PORT)
-    except (OSError, trio.TooSlowError):
-        raise RemoteError(
-            f"no node answers at {url}: start one with `datdot dev`, or name another with --rpc"
-        ) from None
-    async with stream:
-        connection = Connection(stream)
-        await connection.upgrade(parts.netloc, parts.path or "/")
+    """A connection to a ws:// URL while the block of code runs; raises RemoteError."""
+    async with open_websocket(url) as websocket, trio.open_nursery() as nursery:
+        connection = Connection(websocket)
+        nursery.start_soon(connection.run)
         yield connection
+        connection.close()
+
+
+def _request(number: int, method: str, params: tuple[Any, ...]) -> bytes:
+    return orjson.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})

@@ -11,30 +11,31 @@ import trio
 from node.chain.chain import Chain
 from node.chain.events import BestChanged, BlockImported
 from node.chain.transactions import Transactions
-from node.client.chain_api import BlockEvents, Receipt, Signer, SubmitFailed
+from node.client.chain import INCLUSION_TIMEOUT_SECONDS, BlockEvents, Receipt, Signer
+from node.client.errors import SubmitFailed, SubmitFailure
 from node.txpool import events as pool_events
 from node.txpool.errors import PoolError
 from runtime import extrinsic as extrinsics
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
+from runtime.crypto import blake2_256
 from runtime.era import Mortal
-from runtime.errors import InvalidTransaction
-from runtime.events import ApplyExtrinsic, EventRecord
+from runtime.errors import CodecError, InvalidTransaction
+from runtime.events import EventRecord
 from runtime.header import Header
 from runtime.storage import StorageItem
 
 ERA_BLOCKS: Final = 64
-SUBMIT_TIMEOUT_SECONDS: Final = 600.0
 MAX_ATTEMPTS: Final = 3
 DECODED_BLOCKS: Final = 16
 """Blocks whose decoded events are shared by all who follow the chain."""
 
 
 class LocalChain:
-    """A `ChainAPI` over the node's own chain and pool. All methods belong to the node's trio thread."""
+    """A `FollowedChain` over the node's own chain and pool. All methods belong to the node's trio thread."""
 
     def __init__(self, chain: Chain, transactions: Transactions) -> None:
-        self._chain = chain
+        self.chain = chain
         self._transactions = transactions
         self._decoded: OrderedDict[bytes, tuple[EventRecord, ...]] = OrderedDict()
         self._items = _storage_items(chain.runtime)
@@ -47,17 +48,17 @@ class LocalChain:
     @property
     def genesis_hash(self) -> bytes:
         """Hash of block 0, 32 bytes."""
-        return self._chain.store.genesis_hash
+        return self.chain.store.genesis_hash
 
     @property
     def best_number(self) -> int:
         """Number of the best block."""
-        return self._chain.best.number
+        return self.chain.best.number
 
     @property
     def finalized_number(self) -> int:
         """Number of the block shown as final."""
-        return self._chain.finalized.number
+        return self.chain.finalized.number
 
     def constant(self, pallet: str, name: str) -> Any:
         """A constant by its metadata name."""
@@ -65,48 +66,59 @@ class LocalChain:
 
     def query(self, pallet: str, item: str, *keys: Any, at: bytes | None = None) -> Any:
         """The decoded value of a storage item by its metadata name, or its default."""
-        store = self._chain.store
+        store = self.chain.store
         storage: Any = self._items[pallet, item]
-        with self._chain.runtime.at(store.state(store.best.hash if at is None else at)):
+        with self.chain.runtime.at(store.state(store.best.hash if at is None else at)):
             return storage.get(*keys)
 
-    async def submit(self, call: RuntimeCall, signer: Signer, *, tip: int = 0) -> Receipt:
-        """Sign and send a call and wait for its inclusion; a nonce that somebody else took is tried again."""
-        with trio.move_on_after(SUBMIT_TIMEOUT_SECONDS):
+    async def submit(
+        self,
+        call: RuntimeCall,
+        signer: Signer,
+        *,
+        tip: int = 0,
+        finalized: bool = False,
+        timeout_seconds: float = INCLUSION_TIMEOUT_SECONDS,
+    ) -> Receipt:
+        """Sign and send a call and wait for its block; a nonce that somebody else took is tried again."""
+        with trio.move_on_after(timeout_seconds):
             for attempt in range(MAX_ATTEMPTS):
                 try:
                     # From reading the nonce to the pool nothing is awaited, so nobody else can take it.
-                    happenings = self._transactions.watch(self._signed(call, signer, tip))
-                except (InvalidTransaction, PoolError) as error:
+                    extrinsic = self._signed(call, signer, tip)
+                    happenings = self._transactions.watch(extrinsic)
+                except (InvalidTransaction, PoolError, CodecError) as error:
                     raise SubmitFailed(f"{call.name} was refused: {error}") from error
                 with happenings:
-                    included = await _inclusion(happenings)
+                    included = await _inclusion(happenings, finalized)
                 if included is not None:
-                    return self._receipt(*included)
+                    return self._receipt(extrinsic, *included)
                 if attempt + 1 < MAX_ATTEMPTS:
                     await trio.lowlevel.checkpoint()
-            raise SubmitFailed(f"{call.name} lost its place in the pool {MAX_ATTEMPTS} times")
-        raise SubmitFailed(f"{call.name} is not in a block after {SUBMIT_TIMEOUT_SECONDS:g} s: the chain stands still")
+            raise SubmitFailed(f"{call.name} lost its place in the pool {MAX_ATTEMPTS} times", SubmitFailure.DROPPED)
+        raise SubmitFailed(
+            f"{call.name} is not in a block after {timeout_seconds:g} s: the chain stands still", SubmitFailure.UNKNOWN
+        )
 
     async def blocks(self) -> AsyncGenerator[BlockEvents, None]:
         """The best chain from now on, with the events of each block; a consumer that lags skips to the newest."""
         while True:
-            with self._chain.subscribe() as channel:
+            with self.chain.subscribe() as channel:
                 async for event in channel:
                     if isinstance(event, BlockImported):
                         self._remember(event.header.hash, event.events)
                     elif isinstance(event, BestChanged):
                         for block_hash in event.enacted:
-                            yield self._block_events(block_hash)
+                            yield self.block_events(block_hash)
             await trio.lowlevel.checkpoint()
 
     def _signed(self, call: RuntimeCall, signer: Signer, tip: int) -> bytes:
-        runtime, best = self._chain.runtime, self._chain.best
-        with runtime.at(self._chain.store.state(best.hash)):
+        runtime, best = self.chain.runtime, self.chain.best
+        with runtime.at(self.chain.store.state(best.hash)):
             nonce = runtime.system.nonce(signer.account_id)
         nonce = self._transactions.pool.next_nonce(signer.account_id, nonce)
         era = Mortal.starting(best.number, ERA_BLOCKS)
-        birth_hash = self._chain.store.hash_at(era.birth(best.number))
+        birth_hash = self.chain.store.hash_at(era.birth(best.number))
         key = extrinsics.Signer(signer.account_id, signer.scheme, signer.sign)
         return extrinsics.sign_extrinsic(
             runtime.extrinsic_codec,
@@ -120,23 +132,22 @@ class LocalChain:
             tip=tip,
         )
 
-    def _receipt(self, block_hash: bytes, index: int) -> Receipt:
-        header = self._chain.store.header(block_hash)
-        assert header is not None
-        own = tuple(record.event for record in self._records(header) if record.phase == ApplyExtrinsic(index))
+    def block_events(self, block_hash: bytes) -> BlockEvents:
+        """A stored block with its events; raises StateUnavailable."""
+        header = self.chain.store.required_header(block_hash)
+        return BlockEvents(header.number, block_hash, header.parent_hash, self._records(header))
+
+    def _receipt(self, extrinsic: bytes, block_hash: bytes, index: int) -> Receipt:
+        block = self.block_events(block_hash)
+        own = block.of_extrinsic(index)
         failed = next((event for event in own if type(event).__name__ == "ExtrinsicFailed"), None)
         error = None if failed is None else failed.dispatch_error  # type: ignore[attr-defined]
-        return Receipt(block_hash, header.number, index, error, own)
-
-    def _block_events(self, block_hash: bytes) -> BlockEvents:
-        header = self._chain.store.header(block_hash)
-        assert header is not None
-        return BlockEvents(header.number, block_hash, tuple(record.event for record in self._records(header)))
+        return Receipt(blake2_256(extrinsic), block_hash, block.number, index, error, own)
 
     def _records(self, header: Header) -> tuple[EventRecord, ...]:
         records = self._decoded.get(header.hash)
         if records is None:
-            with self._chain.runtime.at(self._chain.store.state(header.hash)) as runtime:
+            with self.chain.runtime.at(self.chain.store.state(header.hash)) as runtime:
                 records = runtime.system.event_records()
             self._remember(header.hash, records)
         return records
@@ -148,11 +159,11 @@ class LocalChain:
 
 
 async def _inclusion(
-    happenings: trio.MemoryReceiveChannel[pool_events.TransactionEvent],
+    happenings: trio.MemoryReceiveChannel[pool_events.TransactionEvent], finalized: bool
 ) -> tuple[bytes, int] | None:
     """Block hash and index of a transaction, None when it left the pool otherwise."""
     async for event in happenings:
-        if isinstance(event, pool_events.InBlock | pool_events.Finalized):
+        if isinstance(event, pool_events.Finalized) or (isinstance(event, pool_events.InBlock) and not finalized):
             return event.block_hash, event.index
     return None
 

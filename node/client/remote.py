@@ -1,132 +1,301 @@
-"""A chain behind a JSON-RPC port: reads and submissions, decoded by the declarations of the runtime."""
+"""A chain behind a node's WebSocket: read and written by the node's own metadata, whatever its version."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import trio
 
-from node.client.chain_api import Signer
-from node.client.connection import Connection, RemoteError
-from runtime import extrinsic as extrinsics
+from node.client.chain import INCLUSION_TIMEOUT_SECONDS, BlockEvents, BlockRef, Receipt, Retracted, Signer
+from node.client.connection import Connection, Subscription
+from node.client.errors import (
+    BadAnswer,
+    CallRefused,
+    ClientError,
+    ConnectionLost,
+    HistoryPruned,
+    UnknownBlock,
+    WrongChain,
+)
+from node.client.hexadecimal import to_bytes, to_hex
+from node.client.link import Backoff, Feed, Link
+from node.client.metadata import ChainMetadata, StorageDescription
+from node.client.replay import replay
+from node.client.signing import SpecVersion
+from node.client.submission import Submissions
 from runtime.call import RuntimeCall
-from runtime.construct import Runtime
-from runtime.crypto import blake2_256, ss58_encode
-from runtime.era import Mortal
+from runtime.crypto import twox128
 from runtime.errors import CodecError, DispatchErrorValue
-from runtime.events import ApplyExtrinsic, Event
-from runtime.state import DictState
 
-INCLUSION_TIMEOUT_SECONDS: Final = 600.0
-ERA_BLOCKS: Final = 64
-ENDS: Final = ("dropped", "invalid", "usurped", "finalityTimeout")
-
-
-@dataclass(frozen=True)
-class RemoteReceipt:
-    """Where an extrinsic was included and what became of it; hashes in hexadecimal, `events` are its own."""
-
-    extrinsic_hash: str
-    block_hash: str
-    block_number: int
-    index: int
-    error: DispatchErrorValue | None
-    events: tuple[Event, ...]
+DEFAULT_BACKOFF: Final = Backoff()
+MAX_VERSIONS: Final = 8
+"""Metadata that are kept, one a runtime version."""
+EVENTS_KEY: Final = twox128(b"System") + twox128(b"Events")
+STATE_ERROR_CODE: Final = 4003
+MAX_KEYS_PER_PAGE: Final = 1_000
 
 
 class RemoteChain:
-    """A node's chain. `runtime` gives codecs and names; it must be of the node's version."""
+    """A `ChainConnection` to a node. It survives reconnections and changes of the node's runtime."""
 
-    def __init__(self, connection: Connection, runtime: Runtime, genesis_hash: bytes) -> None:
-        self._connection = connection
-        self.runtime = runtime
-        self.genesis_hash = genesis_hash
+    def __init__(self, url: str, backoff: Backoff = DEFAULT_BACKOFF, genesis_hash: bytes | None = None) -> None:
+        self.link = Link(url, self._greet, backoff)
+        self._genesis_hash = genesis_hash
+        self._version: SpecVersion | None = None
+        self._metadata: OrderedDict[SpecVersion, ChainMetadata] = OrderedDict()
+        self._submissions = Submissions(self)
 
-    @classmethod
-    async def open(cls, connection: Connection, runtime: Runtime) -> RemoteChain:
-        """The chain behind a connection; raises RemoteError when its runtime is another one."""
-        version = await connection.call("state_getRuntimeVersion")
-        theirs, ours = (version.get("specName"), version.get("specVersion")), runtime.version
-        if theirs != (ours.spec_name, ours.spec_version):
-            known = f"{ours.spec_name} {ours.spec_version}"
-            raise RemoteError(f"the node's runtime is {theirs[0]} {theirs[1]} and this program knows {known}")
-        return cls(connection, runtime, _bytes(await connection.call("chain_getBlockHash", 0)))
+    # --- the chain and its version
 
-    async def value(self, item: Any, keys: tuple[Any, ...], at: str | None = None) -> Any:
-        """The decoded value of a storage item, or its default."""
-        key = item.key_of(*keys)
-        raw = await self._connection.call("state_getStorage", _hexadecimal(key), at)
-        return self._decoded(item, {} if raw is None else {key: _bytes(raw)}, lambda: item.get(*keys))
+    @property
+    def genesis_hash(self) -> bytes:
+        """Hash of block 0, 32 bytes."""
+        assert self._genesis_hash is not None
+        return self._genesis_hash
 
-    async def entries(self, item: Any, limit: int, at: str | None = None) -> list[tuple[Any, Any]]:
-        """The first (key, value) pairs of a map in the order of their storage keys."""
-        keys = await self._connection.call("state_getKeysPaged", _hexadecimal(item.prefix), limit, None, at)
-        (changes,) = await self._connection.call("state_queryStorageAt", keys, at)
-        pairs = {_bytes(key): _bytes(value) for key, value in changes["changes"] if value is not None}
-        return list(self._decoded(item, pairs, lambda: list(item.items())))
+    @property
+    def version(self) -> SpecVersion:
+        """The runtime of the node's best block, as far as this program knows."""
+        assert self._version is not None
+        return self._version
+
+    @property
+    def metadata(self) -> ChainMetadata:
+        """What the runtime of `version` says about itself; `refresh` gets the newest."""
+        return self._metadata[self.version]
+
+    async def refresh(self) -> ChainMetadata:
+        """The metadata of the node's present runtime, fetched when the node told of another version."""
+        version = self.version
+        if version not in self._metadata:
+            self._keep(version, await self.link.call("state_getMetadata"))
+        return self._metadata[version]
+
+    def constant(self, pallet: str, name: str) -> Any:
+        """A constant by its metadata name."""
+        return self.metadata.constant(pallet, name)
+
+    def error_text(self, error: DispatchErrorValue) -> str:
+        """An error of a call by its names."""
+        return self.metadata.error_text(error)
+
+    def require_call(self, pallet: str, function: str) -> None:
+        """Raises NotSupported when the chain lacks a call."""
+        self.metadata.find_call(pallet, function)
+
+    async def _greet(self, connection: Connection) -> None:
+        """Is it the same chain, and which runtime? Later versions are told by a subscription."""
+        genesis_hash = to_bytes(await connection.call("chain_getBlockHash", 0))
+        if self._genesis_hash not in (None, genesis_hash):
+            raise WrongChain(f"the node follows chain 0x{genesis_hash.hex()}, not 0x{self.genesis_hash.hex()}")
+        version = _version(await connection.call("state_getRuntimeVersion"))
+        if version not in self._metadata:
+            self._keep(version, await connection.call("state_getMetadata"))
+        self._genesis_hash, self._version = genesis_hash, version
+
+        def changed(told: Any) -> None:
+            self._version = _version(told)
+
+        subscription = Subscription("state_unsubscribeRuntimeVersion", changed, lambda: None)
+        await connection.subscribe("state_subscribeRuntimeVersion", subscription)
+
+    def _keep(self, version: SpecVersion, encoded: Any) -> None:
+        self._metadata[version] = ChainMetadata(to_bytes(encoded))
+        if len(self._metadata) > MAX_VERSIONS:
+            self._metadata.pop(next(one for one in self._metadata if one != self._version))
+
+    async def _metadata_at(self, block_hash: bytes) -> ChainMetadata:
+        """The metadata of the runtime in a block's state, which made the events of its children."""
+        at = to_hex(block_hash)
+        version = _version(await self._at(block_hash, "state_getRuntimeVersion", at))
+        if version not in self._metadata:
+            self._keep(version, await self._at(block_hash, "state_getMetadata", at))
+        return self._metadata[version]
+
+    # --- state
+
+    async def query(self, pallet: str, item: str, *keys: Any, at: bytes | None = None) -> Any:
+        """The decoded value of a storage item by its metadata name, or its default."""
+        metadata = await (self.refresh() if at is None else self._metadata_at(at))
+        found = metadata.item(pallet, item)
+        return metadata.stored(found, await self.storage(_key(found, keys), at))
+
+    async def storage(self, key: bytes, at: bytes | None = None) -> bytes | None:
+        """The raw value under a storage key."""
+        raw = await self._at(at, "state_getStorage", to_hex(key), None if at is None else to_hex(at))
+        return None if raw is None else to_bytes(raw)
+
+    async def entries(
+        self, pallet: str, item: str, limit: int, at: bytes | None = None
+    ) -> list[tuple[tuple[Any, ...], Any]]:
+        """The first (keys, value) pairs of a map in the order of their storage keys; `limit` is at most 1,000."""
+        metadata = await (self.refresh() if at is None else self._metadata_at(at))
+        found, block = metadata.item(pallet, item), to_hex((await self.head()).hash if at is None else at)
+        limit = min(limit, MAX_KEYS_PER_PAGE)
+        keys = await self._at(at, "state_getKeysPaged", to_hex(found.prefix), limit, None, block)
+        answer = await self._at(at, "state_queryStorageAt", keys, block)
+        try:
+            pairs = [(to_bytes(key), to_bytes(raw)) for key, raw in answer[0]["changes"] if raw is not None]
+            return [(found.keys_of(key), metadata.stored(found, raw)) for key, raw in pairs]
+        except (CodecError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise BadAnswer(f"the node's entries of {found.name} do not fit: {error}") from None
+
+    async def _at(self, at: bytes | None, method: str, *params: Any) -> Any:
+        """A call about the state of a block, with the errors that this may have."""
+        try:
+            return await self.link.call(method, *params)
+        except CallRefused as error:
+            if error.code == STATE_ERROR_CODE and "discarded" in error.message:
+                raise HistoryPruned(str(error.data or error.message)) from None
+            if error.code == STATE_ERROR_CODE and at is not None and "UnknownBlock" in error.message:
+                raise UnknownBlock(f"the node does not know block {to_hex(at)}") from None
+            raise
+
+    # --- blocks (BlockSource)
+
+    async def head(self, *, finalized: bool = False) -> BlockRef:
+        """The best block, or the finalized one."""
+        method = "chain_getFinalizedHead" if finalized else "chain_getBlockHash"
+        block_hash = to_bytes(await self.link.call(method))
+        number = await self.number_of(block_hash)
+        if number is None:
+            raise BadAnswer("the node does not know the block that it named as its head")
+        return BlockRef(number, block_hash)
+
+    async def hashes(self, numbers: Sequence[int]) -> list[bytes | None]:
+        """The hashes of the best chain's blocks at these heights."""
+        answer = await self.link.call("chain_getBlockHash", list(numbers))
+        if not isinstance(answer, list) or len(answer) != len(numbers):
+            raise BadAnswer("the node answered another number of hashes than was asked for")
+        return [None if one is None else to_bytes(one) for one in answer]
+
+    async def number_of(self, block_hash: bytes) -> int | None:
+        """The height of a block, None for an unknown one."""
+        header = await self.link.call("chain_getHeader", to_hex(block_hash))
+        return None if header is None else _parsed_header(header)[0]
+
+    async def block(self, ref: BlockRef) -> BlockEvents:
+        """A block with its events, decoded by the runtime that made them."""
+        header = await self.link.call("chain_getHeader", to_hex(ref.hash))
+        if header is None:
+            raise UnknownBlock(f"the node does not know block {to_hex(ref.hash)}")
+        number, parent_hash = _parsed_header(header)
+        raw = await self.storage(EVENTS_KEY, ref.hash)
+        metadata = await self._events_metadata(number, ref.hash, parent_hash)
+        return BlockEvents(number, ref.hash, parent_hash, metadata.event_records(raw))
+
+    async def _events_metadata(self, number: int, block_hash: bytes, parent_hash: bytes) -> ChainMetadata:
+        if number > 0:
+            try:
+                return await self._metadata_at(parent_hash)
+            except HistoryPruned:  # the oldest block whose state is kept: its own runtime is the best guess
+                pass
+        return await self._metadata_at(block_hash)
+
+    async def body(self, block_hash: bytes) -> list[str]:
+        """The extrinsics of a block, in hexadecimal; raises UnknownBlock."""
+        answer = await self.link.call("chain_getBlock", to_hex(block_hash))
+        if answer is None:
+            raise UnknownBlock(f"the node does not know block {to_hex(block_hash)}")
+        try:
+            return [str(one) for one in answer["block"]["extrinsics"]]
+        except (KeyError, TypeError):
+            raise BadAnswer("the node sent a block without extrinsics") from None
+
+    def moves(self, finalized: bool) -> HeadMoves:
+        """Movements of the best chain, or of the finalized one."""
+        return HeadMoves(self.link, "FinalizedHeads" if finalized else "NewHeads")
+
+    def events(
+        self, from_block: int | bytes | None = None, *, finalized: bool = False
+    ) -> AsyncGenerator[BlockEvents | Retracted, None]:
+        """See `ChainConnection.events`."""
+        return replay(self, from_block, finalized)
+
+    # --- calls
 
     async def submit(
-        self, call: RuntimeCall, signer: Signer, *, tip: int = 0, finalized: bool = False
-    ) -> RemoteReceipt:
-        """Signs and sends a call and waits for its block, or for its finality; raises RemoteError."""
-        extrinsic = await self._signed(call, signer, tip)
-        subscription = await self._connection.call("author_submitAndWatchExtrinsic", _hexadecimal(extrinsic))
-        with trio.move_on_after(INCLUSION_TIMEOUT_SECONDS):
-            while True:
-                status = await self._connection.notification(str(subscription))
-                name, value = next(iter(status.items())) if isinstance(status, dict) else (status, None)
-                if name in ENDS:
-                    raise RemoteError(f"the transaction left the pool: {name}")
-                if name == "finalized" or (name == "inBlock" and not finalized):
-                    return await self._receipt(str(value), extrinsic)
-        raise RemoteError(f"the transaction is not in a block after {INCLUSION_TIMEOUT_SECONDS:g} s")
+        self,
+        call: RuntimeCall,
+        signer: Signer,
+        *,
+        tip: int = 0,
+        finalized: bool = False,
+        timeout_seconds: float = INCLUSION_TIMEOUT_SECONDS,
+    ) -> Receipt:
+        """See `ChainConnection.submit`."""
+        return await self._submissions.submit(call, signer, tip, finalized, timeout_seconds)
 
-    async def _signed(self, call: RuntimeCall, signer: Signer, tip: int) -> bytes:
-        runtime = self.runtime
-        nonce = await self._connection.call("system_accountNextIndex", ss58_encode(signer.account_id))
-        current = int((await self._connection.call("chain_getHeader"))["number"], 16)
-        era = Mortal.starting(current, ERA_BLOCKS)
-        birth = await self._connection.call("chain_getBlockHash", era.birth(current))
-        return extrinsics.sign_extrinsic(
-            runtime.extrinsic_codec,
-            runtime.version,
-            call,
-            extrinsics.Signer(signer.account_id, signer.scheme, signer.sign),
-            nonce=nonce,
-            genesis_hash=self.genesis_hash,
-            era=era,
-            era_block_hash=_bytes(birth),
-            tip=tip,
-        )
 
-    async def _receipt(self, block_hash: str, extrinsic: bytes) -> RemoteReceipt:
-        block = (await self._connection.call("chain_getBlock", block_hash))["block"]
-        index = block["extrinsics"].index(_hexadecimal(extrinsic))
-        system: Any = self.runtime.pallet("System")
-        records = await self.value(system.events, (), block_hash)
-        events = tuple(record.event for record in records if record.phase == ApplyExtrinsic(index))
-        failed = next((event for event in events if type(event).__name__ == "ExtrinsicFailed"), None)
-        error = None if failed is None else failed.dispatch_error
-        number = int(block["header"]["number"], 16)
-        return RemoteReceipt(_hexadecimal(blake2_256(extrinsic)), block_hash, number, index, error, events)
+class HeadMoves:
+    """Says when heads were told, and when a new connection may have missed some."""
 
-    def _decoded(self, item: Any, pairs: Mapping[bytes, bytes], read: Callable[[], Any]) -> Any:
+    def __init__(self, link: Link, kind: str) -> None:
+        self._link = link
+        self._kind = kind
+        self._feed: Feed | None = None
+
+    async def wait(self) -> None:
+        """Returns when the chain may have moved."""
+        while self._feed is not None:
+            try:
+                await self._feed.receive()
+                self._feed.skip()
+                return
+            except trio.EndOfChannel:
+                await self.aclose()
+        while self._feed is None:
+            try:
+                names = (f"chain_subscribe{self._kind}", f"chain_unsubscribe{self._kind}")
+                self._feed = await self._link.subscribe(*names)
+            except ConnectionLost:
+                await self._link.connection()
+
+    async def aclose(self) -> None:
+        """Unsubscribes."""
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            await feed.aclose()
+
+
+@asynccontextmanager
+async def open_remote(
+    url: str, *, genesis_hash: bytes | None = None, backoff: Backoff = DEFAULT_BACKOFF
+) -> AsyncIterator[RemoteChain]:
+    """A chain behind a ws:// URL; raises RemoteError when there is none now, WrongChain when it is another one."""
+    chain = RemoteChain(url, backoff, genesis_hash)
+    error: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(chain.link.run)
         try:
-            with self.runtime.at(DictState(dict(pairs))):
-                return read()
-        except CodecError as error:
-            raise RemoteError(f"the node sent a value of {item.name} that does not fit its type: {error}") from None
+            await chain.link.connection()
+            yield chain
+        except Exception as raised:  # out of the nursery alone, not in a group
+            error = raised
+        nursery.cancel_scope.cancel()
+    if error is not None:
+        raise error
 
 
-def _hexadecimal(data: bytes) -> str:
-    return f"0x{data.hex()}"
-
-
-def _bytes(value: Any) -> bytes:
-    """Bytes of a node's hexadecimal answer; raises RemoteError."""
+def _key(item: StorageDescription, keys: Sequence[Any]) -> bytes:
     try:
-        return bytes.fromhex(value.removeprefix("0x"))
-    except (AttributeError, ValueError):
-        raise RemoteError("the node sent something else than hexadecimal digits") from None
+        return item.key(*keys)
+    except CodecError as error:
+        raise ClientError(f"the keys of {item.name} do not fit: {error}") from None
+
+
+def _version(told: Any) -> SpecVersion:
+    try:
+        return SpecVersion(str(told["specName"]), int(told["specVersion"]), int(told["transactionVersion"]))
+    except (KeyError, TypeError, ValueError):
+        raise BadAnswer("the node sent no runtime version") from None
+
+
+def _parsed_header(header: Any) -> tuple[int, bytes]:
+    try:
+        return int(header["number"], 16), to_bytes(header["parentHash"])
+    except (KeyError, TypeError, ValueError):
+        raise BadAnswer("the node sent no header") from None

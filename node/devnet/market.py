@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from node.client.chain_api import ChainAPI
+from node.client.chain import FollowedChain
 from node.config import StartRefused
 from node.devnet.progress import MarketBlock, Reporter
 from node.exceptions import leaves_of
@@ -26,7 +26,7 @@ SPONSOR_URI: Final = "//Ferdie"
 READY_SECONDS: Final = 120.0
 
 
-async def wait_for_users(chain: ChainAPI, accounts: Sequence[bytes]) -> bool:
+async def wait_for_users(chain: FollowedChain, accounts: Sequence[bytes]) -> bool:
     """Waits until every account is registered for work; False when that takes too long."""
     with trio.move_on_after(READY_SECONDS):
         if _all_registered(chain, accounts):
@@ -38,7 +38,7 @@ async def wait_for_users(chain: ChainAPI, accounts: Sequence[bytes]) -> bool:
     return False
 
 
-def _all_registered(chain: ChainAPI, accounts: Sequence[bytes]) -> bool:
+def _all_registered(chain: FollowedChain, accounts: Sequence[bytes]) -> bool:
     for account in accounts:
         user_id = chain.query("DatDot", "GetUserIDByAccount", account)
         if user_id is None or chain.query("DatDot", "GetUserByID", user_id).form is None:
@@ -73,7 +73,7 @@ async def share_all(
     return len(available) == len(shares)
 
 
-async def show_blocks(chain: ChainAPI, reporter: Reporter) -> None:
+async def show_blocks(chain: FollowedChain, reporter: Reporter) -> None:
     """Tells the reporter of every block and of the contracts of the newest plans."""
     plans: list[int] = []
     async for block in chain.blocks():

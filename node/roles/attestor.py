@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from node.client.chain_api import SubmitFailed
+from node.client.errors import SubmitFailed
 from node.roles import limits
 from node.roles.identity import ProviderIdentity, is_commitment_signed
 from node.roles.lane_protocol import (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from hypercore.proof import SignedHead
-from node.client.chain_api import BlockEvents, ChainAPI
+from node.client.chain import BlockEvents, FollowedChain
 from pallets.datdot.contracts import chunk_numbers
 from pallets.datdot.types import (
     Amendment,
@@ -64,9 +64,9 @@ class LaneId:
 
 
 class MarketView:
-    """Reads of the DatDot pallet through a ChainAPI; ids that do not exist give None."""
+    """Reads of the DatDot pallet through a FollowedChain; ids that do not exist give None."""
 
-    def __init__(self, chain: ChainAPI) -> None:
+    def __init__(self, chain: FollowedChain) -> None:
         self.chain = chain
         self.genesis_hash = chain.genesis_hash
 

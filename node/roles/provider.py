@@ -15,7 +15,8 @@ from pathlib import Path
 
 import trio
 
-from node.client.chain_api import ChainAPI, SubmitFailed
+from node.client.chain import FollowedChain
+from node.client.errors import SubmitFailed
 from node.net.frames import FrameStream
 from node.roles.attestor import Attestor
 from node.roles.encoder import Encoder
@@ -51,7 +52,12 @@ class ProviderService:
     """One account at work. `user_id` is there once `ready` is set, which needs a chain that makes blocks."""
 
     def __init__(
-        self, config: ProviderConfig, endpoint: ServiceEndpoint, chain: ChainAPI, pool: SealPool, board: SealingBoard
+        self,
+        config: ProviderConfig,
+        endpoint: ServiceEndpoint,
+        chain: FollowedChain,
+        pool: SealPool,
+        board: SealingBoard,
     ) -> None:
         self.ready = trio.Event()
         self.user_id: int | None = None
@@ -69,7 +75,7 @@ class ProviderService:
         cls,
         config: ProviderConfig,
         endpoint: ServiceEndpoint,
-        chain: ChainAPI,
+        chain: FollowedChain,
         pool: SealPool,
         board: SealingBoard | None = None,
     ) -> AsyncIterator[ProviderService]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.client.chain_api import ChainAPI
+from node.client.chain import FollowedChain
 from node.roles.identity import ProviderIdentity
 from node.roles.market_view import PALLET, MarketView
 from pallets.datdot.components import Components, FormInput, Resources, RoleOffer
@@ -76,7 +76,7 @@ def _offer_call(offer: WorkOffer) -> RuntimeCall:
     return RuntimeCall(PALLET, "register_for_work", arguments)
 
 
-async def _submit(chain: ChainAPI, identity: ProviderIdentity, calls: list[RuntimeCall]) -> None:
+async def _submit(chain: FollowedChain, identity: ProviderIdentity, calls: list[RuntimeCall]) -> None:
     call = calls[0] if len(calls) == 1 else RuntimeCall("Utility", "batch_all", {"calls": tuple(calls)})
     receipt = await chain.submit(call, identity.account)
     if receipt.error is not None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import trio
 
 from hypercore.crypto import z32_encode
-from node.client.chain_api import ChainAPI, SubmitFailed
+from node.client.chain import FollowedChain
+from node.client.errors import SubmitFailed
 from node.roles.endpoint import ServiceEndpoint
 from node.roles.fetcher import Endpoint, Fetcher, FetchFailed
 from node.roles.market_view import PALLET, MarketView
@@ -39,7 +40,7 @@ GOING_ON = (PlanState.SCHEDULED, PlanState.RUNNING)
 class Sponsor:
     """Shares things on behalf of one account; made by `Sponsor.start`, which closes the shared cores at the end."""
 
-    def __init__(self, directory: Path, endpoint: ServiceEndpoint, chain: ChainAPI, board: SealingBoard) -> None:
+    def __init__(self, directory: Path, endpoint: ServiceEndpoint, chain: FollowedChain, board: SealingBoard) -> None:
         self._endpoint = endpoint
         self._market = MarketView(chain)
         self._directory = directory / "shares"
@@ -51,7 +52,7 @@ class Sponsor:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, directory: Path, endpoint: ServiceEndpoint, chain: ChainAPI, board: SealingBoard | None = None
+        cls, directory: Path, endpoint: ServiceEndpoint, chain: FollowedChain, board: SealingBoard | None = None
     ) -> AsyncIterator[Sponsor]:
         """A sponsor that keeps what it shares below `directory`; `board` shows what encoders of this process do."""
         sponsor = cls(directory, endpoint, chain, board or SealingBoard())

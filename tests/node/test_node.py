@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from hypercore.crypto import KeyPair
-from node.client.chain_api import SubmitFailed
-from node.client.connection import CallRefused, open_connection
+from node.client.connection import open_connection
+from node.client.errors import CallRefused, SubmitFailed
 from node.config import NodeConfig, StartRefused
 from node.devnet.chain_file import development_spec
 from node.exceptions import first_of

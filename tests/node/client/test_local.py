@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 import trio.testing
 
-from node.client.chain_api import BlockEvents
+from node.client.chain import BlockEvents
 from node.client.local import LocalChain
 from pallets.balances.events import Transfer
 from tests.node.chain.conftest import ALICE, BOB, ManualClock, Node

@@ -16,8 +16,8 @@ import trio
 from hypercore.crypto import KeyPair
 from hypercore.io.core import Core
 from hypercore.proof import create_range_proof, encode_block_sizes_proof
-from node.client.chain_api import BlockEvents, Receipt
-from node.client.chain_api import Signer as ClientSigner
+from node.client.chain import BlockEvents, Receipt
+from node.client.chain import Signer as ClientSigner
 from node.keys.derivation import keypair_from_uri
 from node.net.addresses import AddressBook, AddressRecord
 from node.roles.endpoint import EndpointConfig, ServiceEndpoint
@@ -29,6 +29,7 @@ from node.roles.sealer import SealPool
 from pallets.balances import TREASURY
 from pallets.datdot.components import Components, DatasetInput, FeedInput, PlanInput, ProgramInput
 from runtime.call import RuntimeCall
+from runtime.crypto import blake2_256
 from runtime.events import Event
 from runtime.extrinsic import Signer, sign_extrinsic
 from tests.pallets.chainfiles import account
@@ -54,7 +55,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 class LiveChain:
-    """A ChainAPI over a chain in memory. `run` makes a block every BLOCK_SECONDS, `run_on_demand` one for each call."""
+    """A FollowedChain in memory. `run` makes a block every BLOCK_SECONDS, `run_on_demand` one for each call."""
 
     def __init__(self, *names: str, constants: Mapping[str, Mapping[str, int]] = CONSTANTS) -> None:
         endowed = [(keypair_from_uri(f"//{name}").account_id, WEALTH) for name in names]
@@ -123,12 +124,12 @@ class LiveChain:
         for index, (_, _, done, receipts) in enumerate(waiting, start=1):
             own = tuple(r.event for r in executed.events if getattr(r.phase, "index", None) == index)
             error = getattr(own[-1], "dispatch_error", None)
-            receipts.append(Receipt(block_hash, number, index, error, own))
+            receipts.append(Receipt(blake2_256(extrinsics[index - 1]), block_hash, number, index, error, own))
             done.set()
         self.events += events
         for channel in list(self._subscribers):
             try:
-                channel.send_nowait(BlockEvents(number, block_hash, events))
+                channel.send_nowait(BlockEvents(number, block_hash, executed.header.parent_hash, executed.events))
             except trio.BrokenResourceError:
                 self._subscribers.remove(channel)
 
