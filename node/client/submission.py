@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ERA_BLOCKS: Final = 64
 """How long a call is valid; blocks of this many are looked through for one whose fate is unknown."""
+INVALID_TRANSACTION: Final = 1010
 ALREADY_IMPORTED: Final = 1013
 ENDS: Final = {
     "dropped": SubmitFailure.DROPPED,
@@ -84,8 +85,10 @@ class Submissions:
             account.open.add(signed.terms.nonce)
             try:
                 return signed, await self._send(signed)
-            except BaseException:
+            except BaseException as error:
                 account.open.discard(signed.terms.nonce)
+                if isinstance(error, CallRefused):
+                    raise SubmitFailed(f"{call.name} was refused: {error}") from None
                 raise
 
     @asynccontextmanager
@@ -121,7 +124,10 @@ class Submissions:
             raise ClientError(f"{call.name} does not fit the chain: {error}") from None
 
     async def _send(self, signed: SignedCall) -> Feed | None:
-        """What the node tells about a call that it has taken; None when its fate is to be found out from blocks."""
+        """What the node tells about a call that it takes; None when the fate of the call must be found in blocks.
+
+        Raises CallRefused.
+        """
         try:
             names = ("author_submitAndWatchExtrinsic", "author_unwatchExtrinsic")
             return await self._chain.link.subscribe(*names, to_hex(signed.encoded))
@@ -130,7 +136,7 @@ class Submissions:
         except CallRefused as error:
             if error.code == ALREADY_IMPORTED:
                 return None
-            raise SubmitFailed(f"{signed.call_name} was refused: {error}") from None
+            raise
 
     # --- and back
 
@@ -138,14 +144,12 @@ class Submissions:
         moves = self._chain.moves(finalized)
         try:
             while True:
-                place = None
                 if feed is not None:
                     told = await self._watch(feed, finalized)
-                    if isinstance(told, SubmitFailure):
-                        return await self._end(signed, told)
-                    number = None if told is None else await self._chain.number_of(told)
-                    if told is not None and number is not None:
+                    if isinstance(told, bytes) and (number := await self._chain.number_of(told)) is not None:
                         return await self._receipt(signed, BlockRef(number, told))
+                    if isinstance(told, SubmitFailure) and await self._find(signed) is None:
+                        raise SubmitFailed(f"{signed.call_name} is in no block: {told.value}", told)
                 place = await self._find(signed)
                 feed = await self._send_again(signed) if place is None else None
                 if place is not None and (not finalized or await self._is_finalized(place)):
@@ -172,13 +176,6 @@ class Submissions:
         finally:
             await feed.aclose()
 
-    async def _end(self, signed: SignedCall, failure: SubmitFailure) -> Receipt:
-        """The node gave the call up; another one may have put it into a block before."""
-        place = await self._find(signed)
-        if place is not None:
-            return await self._receipt(signed, place)
-        raise SubmitFailed(f"{signed.call_name} is in no block: {failure.value}", failure)
-
     async def _send_again(self, signed: SignedCall) -> Feed | None:
         """The same bytes once more, after they were in no block. Raises SubmitFailed when they can be in none."""
         best = await self._chain.head(finalized=True)
@@ -188,11 +185,11 @@ class Submissions:
             )
         try:
             return await self._send(signed)
-        except SubmitFailed as error:
-            place = await self._find(signed)  # refused because it is in a block by now?
-            if place is None:
-                raise SubmitFailed(str(error), SubmitFailure.USURPED) from None
-            return None
+        except CallRefused as error:
+            if await self._find(signed) is not None:  # that is why
+                return None
+            kind = SubmitFailure.USURPED if error.code == INVALID_TRANSACTION else SubmitFailure.DROPPED
+            raise SubmitFailed(f"{signed.call_name} was sent again and refused: {error}", kind) from None
 
     async def _find(self, signed: SignedCall) -> BlockRef | None:
         """The block of the best chain that holds the call."""
