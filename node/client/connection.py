@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 import trio
 
-from node.client.errors import BadAnswer, CallRefused, ConnectionLost, NoAnswer
+from node.client.errors import BadAnswer, CallRefused, ConnectionLost, NoAnswer, RemoteError
 from node.client.websocket import WebSocket, open_websocket
 
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
@@ -61,7 +61,7 @@ class Connection:
                 self._end(ConnectionLost("the connection was closed"))
 
     def close(self, reason: ConnectionLost | None = None) -> None:
-        """Ends the connection."""
+        """Ends the connection; what waits for it gets the reason."""
         self._end(reason or ConnectionLost("the connection was closed"))
         self._scope.cancel()
 
@@ -109,8 +109,8 @@ class Connection:
     async def _guard(self, work: Callable[[], Any]) -> None:
         try:
             await work()
-        except ConnectionLost as error:
-            self.close(error)
+        except RemoteError as error:
+            self.close(ConnectionLost(str(error)))
 
     async def _read(self) -> None:
         while True:

@@ -15,6 +15,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from node.client.errors import NotSupported
 from node.client.generic import NamedVariant, Record, parts_of, shown, variant_name
 from runtime import limits
 from runtime.call import RuntimeCall
@@ -52,7 +53,7 @@ Path = tuple[str, ...]
 Build = Callable[[Sequence[Any]], Any]
 
 
-class UnknownType(Exception):
+class UnknownType(NotSupported):
     """The node's metadata names a type that it does not describe, or one that this program cannot read."""
 
 

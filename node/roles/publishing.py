@@ -8,7 +8,7 @@ from typing import Any
 
 from hypercore.io.core import Core
 from hypercore.proof import create_range_proof, encode_block_sizes_proof
-from node.client.chain import FollowedChain, Receipt, Signer
+from node.client.chain import ChainConnection, FollowedChain, Receipt, Signer
 from node.roles import limits
 from node.roles.market_view import PALLET, MarketView
 from node.roles.share_source import ShareRefused
@@ -21,7 +21,7 @@ from runtime.call import RuntimeCall
 from runtime.types import camel_case
 
 
-def market_config(chain: FollowedChain) -> DatDotConfig:
+def market_config(chain: FollowedChain | ChainConnection) -> DatDotConfig:
     """The market's constants on this chain."""
     names = [field.name for field in dataclasses.fields(DatDotConfig)]
     return DatDotConfig(**{name: chain.constant(PALLET, camel_case(name)) for name in names})

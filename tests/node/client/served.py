@@ -10,6 +10,7 @@ import trio
 
 from node.chain.author import AuthoringMode
 from node.client.link import Backoff
+from node.client.remote import RemoteChain, open_remote
 from node.keys.keypair import Keypair
 from node.rpc.server import RpcServer, open_port
 from tests.node.chain.conftest import ALICE
@@ -95,3 +96,12 @@ async def wire_to(url: str) -> AsyncIterator[Wire]:
         nursery.start_soon(trio.serve_listeners, wire.serve, [listener])
         yield wire
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def wired(
+    path: Path, mode: AuthoringMode = AuthoringMode.INSTANT, backoff: Backoff = PATIENT
+) -> AsyncIterator[tuple[RpcNode, Wire, RemoteChain]]:
+    """A node, a client of it, and the proxy between them."""
+    async with served(path, mode) as (rpc, url), wire_to(url) as wire, open_remote(wire.url, backoff=backoff) as chain:
+        yield rpc, wire, chain

@@ -33,7 +33,7 @@ from runtime.account import Id
 from runtime.call import RuntimeCall
 from runtime.errors import Token
 from tests.node.chain.conftest import ALICE, AUTHORITIES, BOB, SLOT_MS, Node
-from tests.node.client.served import PATIENT, served, wire_to
+from tests.node.client.served import PATIENT, served, wire_to, wired
 from tests.node.rpc.conftest import WINDOW_BLOCKS, RpcNode
 
 CUT_POINTS = 20
@@ -159,17 +159,16 @@ async def test_errors_of_the_block_of_code_come_out_as_they_are(tmp_path: Path) 
 
 async def test_a_node_that_stays_away_is_given_up(tmp_path: Path) -> None:
     impatient = Backoff(first_seconds=0.001, most_seconds=0.002, give_up_seconds=0.02)
-    async with served(tmp_path) as (_, url), wire_to(url) as wire:
-        async with open_remote(wire.url, backoff=impatient) as chain:
-            wire.port = 1
-            await wire.cut()
-            for _ in range(2):
-                with pytest.raises(ConnectionLost):
-                    await chain.query("System", "Number")
+    async with wired(tmp_path, backoff=impatient) as (_, wire, chain):
+        wire.port = 1
+        await wire.cut()
+        for _ in range(2):
+            with pytest.raises(ConnectionLost):
+                await chain.query("System", "Number")
 
 
 async def test_reads_survive_cuts(tmp_path: Path) -> None:
-    async with served(tmp_path) as (_, url), wire_to(url) as wire, open_remote(wire.url, backoff=PATIENT) as chain:
+    async with wired(tmp_path) as (_, wire, chain):
         for _ in range(5):
             await wire.cut()
             assert await chain.query("System", "Number") == 1
@@ -180,15 +179,14 @@ async def test_reads_survive_cuts(tmp_path: Path) -> None:
 
 
 async def test_a_node_that_comes_back_with_another_runtime_is_read_by_its_metadata(tmp_path: Path) -> None:
-    async with served(tmp_path) as (rpc, url), wire_to(url) as wire:
-        async with open_remote(wire.url, backoff=PATIENT) as chain:
-            before = await chain.refresh()
-            rpc.node.runtime.version = dataclasses.replace(rpc.node.runtime.version, spec_version=77)
-            await wire.cut()
-            assert await chain.query("System", "Number") == 1
-            assert chain.version.spec_version == 77
-            assert await chain.refresh() is not before
-            assert (await chain.submit(transfer(), ALICE)).error is None
+    async with wired(tmp_path) as (rpc, wire, chain):
+        before = await chain.refresh()
+        rpc.node.runtime.version = dataclasses.replace(rpc.node.runtime.version, spec_version=77)
+        await wire.cut()
+        assert await chain.query("System", "Number") == 1
+        assert chain.version.spec_version == 77
+        assert await chain.refresh() is not before
+        assert (await chain.submit(transfer(), ALICE)).error is None
 
 
 # --- calls
@@ -268,8 +266,8 @@ async def test_a_call_that_is_replaced_is_usurped(tmp_path: Path) -> None:
 
 async def test_a_call_that_the_node_forgot_is_sent_again_and_enters_once(tmp_path: Path) -> None:
     outcome: list[Any] = []
-    async with served(tmp_path, AuthoringMode.MANUAL) as (rpc, url), wire_to(url) as wire:
-        async with open_remote(wire.url, backoff=PATIENT) as chain, trio.open_nursery() as nursery:
+    async with wired(tmp_path, AuthoringMode.MANUAL) as (rpc, wire, chain):
+        async with trio.open_nursery() as nursery:
             call_hash = await submitted(chain, rpc, nursery, outcome)
             rpc.node.transactions.pool = rpc.node.pool = TransactionPool()
             await wire.cut()
@@ -283,8 +281,8 @@ async def test_a_call_that_the_node_forgot_is_sent_again_and_enters_once(tmp_pat
 async def test_a_call_whose_era_is_over_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.client.submission.ERA_BLOCKS", 4)
     outcome: list[Any] = []
-    async with served(tmp_path, AuthoringMode.MANUAL) as (rpc, url), wire_to(url) as wire:
-        async with open_remote(wire.url, backoff=PATIENT) as chain, trio.open_nursery() as nursery:
+    async with wired(tmp_path, AuthoringMode.MANUAL) as (rpc, wire, chain):
+        async with trio.open_nursery() as nursery:
             call_hash = await submitted(chain, rpc, nursery, outcome)
             wire.port, port = 1, wire.port
             await wire.cut()
@@ -311,12 +309,11 @@ async def test_a_call_enters_exactly_once_wherever_the_connection_is_cut(tmp_pat
 
 
 async def test_a_call_enters_once_over_connections_that_each_live_a_little_longer(tmp_path: Path) -> None:
-    async with served(tmp_path) as (rpc, url), wire_to(url) as wire:
-        async with open_remote(wire.url, backoff=PATIENT) as chain:
-            wire.lifetimes = iter(range(1, 40))
-            await wire.cut()
-            receipt = await chain.submit(transfer(), ALICE)
-            assert Transfer(ALICE.account_id, BOB.account_id, 1_000_000) in receipt.events
+    async with wired(tmp_path) as (rpc, wire, chain):
+        wire.lifetimes = iter(range(1, 40))
+        await wire.cut()
+        receipt = await chain.submit(transfer(), ALICE)
+        assert Transfer(ALICE.account_id, BOB.account_id, 1_000_000) in receipt.events
         assert wire.connections > 8
         assert transfers(rpc) == [1_000_000]
 
@@ -375,25 +372,24 @@ async def test_a_start_that_is_not_on_the_chain_is_refused(tmp_path: Path, start
 @pytest.mark.parametrize("finalized", [False, True])
 async def test_events_have_no_gap_and_no_repetition_through_cuts(tmp_path: Path, finalized: bool) -> None:
     last = 12
-    async with served(tmp_path, AuthoringMode.MANUAL) as (rpc, url), wire_to(url) as wire:
-        async with open_remote(wire.url, backoff=PATIENT) as chain:
-            told: list[int] = []
-            async with trio.open_nursery() as nursery:
+    async with wired(tmp_path, AuthoringMode.MANUAL) as (rpc, wire, chain):
+        told: list[int] = []
+        async with trio.open_nursery() as nursery:
 
-                async def follow() -> None:
-                    async with aclosing(chain.events(1, finalized=finalized)) as events:
-                        async for block in events:
-                            told.append(block.number)
-                            if block.number == last:
-                                nursery.cancel_scope.cancel()
+            async def follow() -> None:
+                async with aclosing(chain.events(1, finalized=finalized)) as events:
+                    async for block in events:
+                        told.append(block.number)
+                        if block.number == last:
+                            nursery.cancel_scope.cancel()
 
-                nursery.start_soon(follow)
-                for number in range(2, last + 1):
-                    await wire.cut()
-                    await rpc.author()
-                    while not told or told[-1] < number - 1:
-                        await trio.lowlevel.checkpoint()
-            assert told == list(range(1, last + 1))
+            nursery.start_soon(follow)
+            for number in range(2, last + 1):
+                await wire.cut()
+                await rpc.author()
+                while not told or told[-1] < number - 1:
+                    await trio.lowlevel.checkpoint()
+        assert told == list(range(1, last + 1))
 
 
 async def test_a_reorganisation_is_told_as_retracted_blocks(tmp_path: Path) -> None:
