@@ -127,9 +127,6 @@ class ChainConnection(Protocol):
     def error_text(self, error: DispatchErrorValue) -> str:
         """An error of a call by its names, such as "DatDot.BadProof: A proof does not hold."."""
 
-    def require_call(self, pallet: str, function: str) -> None:
-        """Raises NotSupported, which names the call, when the chain lacks it."""
-
     async def head(self, *, finalized: bool = False) -> BlockRef:
         """The best block, or the finalized one."""
 

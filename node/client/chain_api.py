@@ -100,7 +100,6 @@ class ChainAPI:
 
         >>> await chain.call("Balances", "transfer_keep_alive", dest=Id(account), value=5)
         """
-        self.connection.require_call(pallet, function)
         if self.signer is None:
             raise ClientError("nobody signs: give open_chain a signer, such as keypair_from_uri('//Alice')")
         call = RuntimeCall(pallet, function, arguments)

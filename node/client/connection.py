@@ -18,6 +18,8 @@ MAX_CALLS_AT_ONCE: Final = 64
 """Further calls wait their turn."""
 MAX_EARLY_NOTIFICATIONS: Final = 256
 """Kept for subscriptions whose id is still on its way."""
+MAX_ABANDONED: Final = 256
+"""Subscriptions remembered that nobody waits for any more, to be ended when the node opens them."""
 
 
 @dataclass
@@ -45,6 +47,7 @@ class Connection:
         self._pending: dict[int, _Pending] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._early: list[tuple[str, Any]] = []
+        self._abandoned: dict[int, str] = {}
         self._turns = trio.Semaphore(MAX_CALLS_AT_ONCE)
         self._last_id = 0
         self._scope = trio.CancelScope()
@@ -95,6 +98,10 @@ class Connection:
                     await pending.done.wait()
             finally:
                 del self._pending[number]
+                if subscription is not None and pending.answer is None:
+                    self._abandoned[number] = subscription.unsubscribe
+                    if len(self._abandoned) > MAX_ABANDONED:
+                        del self._abandoned[min(self._abandoned)]
         if pending.answer is None and self.lost is not None:
             raise ConnectionLost(str(self.lost))
         if pending.answer is None:
@@ -122,6 +129,7 @@ class Connection:
                 raise ConnectionLost("the node sent something that is no JSON-RPC message")
             if "id" in message:
                 self._answered(message)
+                await self._decline(message)
             else:
                 self._notified(message)
 
@@ -134,6 +142,14 @@ class Connection:
         if pending.subscription is not None and message.get("error") is None:
             self._begin(pending.subscription, str(message.get("result")))
         pending.done.set()
+
+    async def _decline(self, message: dict[str, Any]) -> None:
+        """Ends a subscription that was opened for somebody who did not wait for it."""
+        number, error = message["id"], message.get("error")
+        unsubscribe = self._abandoned.pop(number, None) if isinstance(number, int) else None
+        if unsubscribe is not None and error is None:
+            self._last_id += 1
+            await self._websocket.send(_request(self._last_id, unsubscribe, (message.get("result"),)))
 
     def _begin(self, subscription: Subscription, identifier: str) -> None:
         subscription.id = identifier

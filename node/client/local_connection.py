@@ -46,10 +46,6 @@ class LocalConnection:
         """An error of a call by its names."""
         return self.metadata.error_text(error)
 
-    def require_call(self, pallet: str, function: str) -> None:
-        """Raises NotSupported when the chain lacks a call."""
-        self.metadata.find_call(pallet, function)
-
     async def query(self, pallet: str, item: str, *keys: Any, at: bytes | None = None) -> Any:
         """The decoded value of a storage item, or its default."""
         await trio.lowlevel.checkpoint()
@@ -71,7 +67,7 @@ class LocalConnection:
         timeout_seconds: float = INCLUSION_TIMEOUT_SECONDS,
     ) -> Receipt:
         """See `ChainConnection.submit`."""
-        self.require_call(call.pallet, call.function)
+        self.metadata.find_call(call.pallet, call.function)
         return await self._local.submit(call, signer, tip=tip, finalized=finalized, timeout_seconds=timeout_seconds)
 
     def events(

@@ -45,6 +45,7 @@ class RemoteChain:
         self.link = Link(url, self._greet, backoff)
         self._genesis_hash = genesis_hash
         self._version: SpecVersion | None = None
+        self._fetched: SpecVersion
         self._metadata: OrderedDict[SpecVersion, ChainMetadata] = OrderedDict()
         self._submissions = Submissions(self)
 
@@ -58,21 +59,21 @@ class RemoteChain:
 
     @property
     def version(self) -> SpecVersion:
-        """The runtime of the node's best block, as far as this program knows."""
+        """The runtime of the node's best block, as far as the node has told."""
         assert self._version is not None
         return self._version
 
     @property
     def metadata(self) -> ChainMetadata:
-        """What the runtime of `version` says about itself; `refresh` gets the newest."""
-        return self._metadata[self.version]
+        """What the runtime says about itself, as last fetched."""
+        return self._metadata[self._fetched]
 
     async def refresh(self) -> ChainMetadata:
-        """The metadata of the node's present runtime, fetched when the node told of another version."""
-        version = self.version
-        if version not in self._metadata:
-            self._keep(version, await self.link.call("state_getMetadata"))
-        return self._metadata[version]
+        """The metadata of `version`, fetched when the node told of another one."""
+        while self.version not in self._metadata:
+            self._keep(self.version, await self.link.call("state_getMetadata"))
+        self._fetched = self.version
+        return self.metadata
 
     def constant(self, pallet: str, name: str) -> Any:
         """A constant by its metadata name."""
@@ -82,10 +83,6 @@ class RemoteChain:
         """An error of a call by its names."""
         return self.metadata.error_text(error)
 
-    def require_call(self, pallet: str, function: str) -> None:
-        """Raises NotSupported when the chain lacks a call."""
-        self.metadata.find_call(pallet, function)
-
     async def _greet(self, connection: Connection) -> None:
         """Is it the same chain, and which runtime? Later versions are told by a subscription."""
         genesis_hash = to_bytes(await connection.call("chain_getBlockHash", 0))
@@ -94,7 +91,7 @@ class RemoteChain:
         version = _version(await connection.call("state_getRuntimeVersion"))
         if version not in self._metadata:
             self._keep(version, await connection.call("state_getMetadata"))
-        self._genesis_hash, self._version = genesis_hash, version
+        self._genesis_hash, self._version, self._fetched = genesis_hash, version, version
 
         def changed(told: Any) -> None:
             self._version = _version(told)
@@ -105,7 +102,7 @@ class RemoteChain:
     def _keep(self, version: SpecVersion, encoded: Any) -> None:
         self._metadata[version] = ChainMetadata(to_bytes(encoded))
         if len(self._metadata) > MAX_VERSIONS:
-            self._metadata.pop(next(one for one in self._metadata if one != self._version))
+            self._metadata.pop(next(one for one in self._metadata if one not in (version, self._fetched)))
 
     async def _metadata_at(self, block_hash: bytes) -> ChainMetadata:
         """The metadata of the runtime in a block's state, which made the events of its children."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,12 +13,15 @@ import trio
 import trio.testing
 from wsproto.events import BytesMessage, CloseConnection, Pong
 
+from node.client.chain import BlockRef
 from node.client.connection import MAX_CALLS_AT_ONCE, Connection
-from node.client.errors import BadAnswer, CallRefused, ConnectionLost, NoAnswer, WrongChain
+from node.client.errors import BadAnswer, CallRefused, ClientError, ConnectionLost, NoAnswer, WrongChain
 from node.client.link import MAX_ATTEMPTS, MAX_WAITING_ITEMS, Feed
-from node.client.remote import open_remote
+from node.client.remote import RemoteChain, open_remote
 from node.client.websocket import SILENCE_SECONDS, WebSocket, open_websocket
-from tests.node.client.fake_node import GREETING, VERSION, Conversation, Script, fake_node
+from runtime.call import RuntimeCall
+from tests.node.chain.conftest import ALICE
+from tests.node.client.fake_node import GENESIS, GREETING, VERSION, Conversation, Script, fake_node
 from tests.node.client.served import PATIENT
 
 
@@ -284,6 +288,26 @@ async def test_closing_a_feed_unsubscribes() -> None:
     assert [(one["method"], one["params"]) for one in asked] == [("unsubscribe", ["a"])]
 
 
+async def test_a_subscription_that_nobody_waited_for_is_ended_when_it_opens() -> None:
+    asked: list[Any] = []
+
+    async def script(node: Conversation) -> None:
+        request = await node.request()
+        await node.answer(await node.request(), None)
+        await node.answer(request, "late")
+        asked.append(await node.request())
+        await node.answer(await node.request(), None)
+        await node.request()
+
+    async with connected(script) as connection:
+        with trio.move_on_after(0.01) as gave_up:
+            await subscribed(connection)
+        assert gave_up.cancelled_caught
+        await connection.call("any")
+        await connection.call("any")
+    assert [(one["method"], one["params"]) for one in asked] == [("unsubscribe", ["late"])]
+
+
 # --- a link
 
 
@@ -372,6 +396,59 @@ async def test_the_node_tells_of_a_new_runtime_and_its_metadata_are_fetched() ->
         while chain.version.spec_version != 2:
             await chain.storage(b"key")
         assert fetched == 1
+        assert chain.constant("DatDot", "ContractSetSize") == 10
+        assert fetched == 1
         await chain.refresh()
         await chain.refresh()
         assert fetched == 2
+
+
+# --- nonsense
+
+NONSENSE: tuple[Any, ...] = (
+    None, True, 5, "0xzz", "text", [], {}, [None], [5], ["0xzz"], {"number": "x"}, {"block": 1},
+    {"inBlock": 1}, GENESIS,
+)  # fmt: skip
+OPERATIONS: dict[str, Callable[[RemoteChain], Awaitable[Any]]] = {
+    "query": lambda chain: chain.query("System", "Account", bytes(32)),
+    "query at": lambda chain: chain.query("System", "Account", bytes(32), at=bytes(32)),
+    "entries": lambda chain: chain.entries("System", "Account", 10),
+    "entries at": lambda chain: chain.entries("System", "Account", 10, bytes(32)),
+    "head": lambda chain: chain.head(),
+    "finalized head": lambda chain: chain.head(finalized=True),
+    "hashes": lambda chain: chain.hashes([1, 2]),
+    "body": lambda chain: chain.body(bytes(32)),
+    "block": lambda chain: chain.block(BlockRef(1, bytes(32))),
+    "submit": lambda chain: chain.submit(REMARK, ALICE, timeout_seconds=0.05),
+    "events": lambda chain: first_of(chain),
+}
+REMARK = RuntimeCall("System", "remark", {"remark": b""})
+
+
+async def first_of(chain: RemoteChain) -> Any:
+    with trio.move_on_after(0.05):
+        async with aclosing(chain.events(0)) as events:
+            return await anext(events)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_nonsense_gives_an_error_of_the_client_or_nothing(operation: str) -> None:
+    answers: Iterator[Any] = iter(())
+
+    async def script(node: Conversation) -> None:
+        nonlocal answers
+        request = await node.greet()
+        while True:
+            await node.answer(request, next(answers, None))
+            request = await node.request()
+
+    random = Random(operation)
+    async with fake_node(script) as url, open_remote(url, backoff=PATIENT) as chain:
+        for answer in NONSENSE:
+            answers = iter([answer] * 100)
+            with suppress(ClientError):
+                await OPERATIONS[operation](chain)
+        for _ in range(40):
+            answers = iter(random.choices((*NONSENSE, {"number": "0x1", "parentHash": GENESIS}), k=100))
+            with suppress(ClientError):
+                await OPERATIONS[operation](chain)
