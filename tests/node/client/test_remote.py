@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from node.chain.author import AuthoringMode
-from node.client.chain import BlockEvents, Retracted
+from node.client.chain import BlockEvents, BlockRef, Retracted
 from node.client.errors import (
     ClientError,
     ConnectionLost,
@@ -26,6 +26,8 @@ from node.client.errors import (
 )
 from node.client.link import Backoff
 from node.client.remote import RemoteChain, open_remote
+from node.client.signing import SignedCall
+from node.client.submission import Submissions
 from node.keys.derivation import keypair_from_uri
 from node.txpool.pool import TransactionPool
 from pallets.balances.events import Transfer
@@ -275,6 +277,55 @@ async def test_a_call_that_the_node_forgot_is_sent_again_and_enters_once(tmp_pat
                 await trio.lowlevel.checkpoint()
             await rpc.author()
         assert outcome[0].error is None
+        assert transfers(rpc) == [1_000_000]
+
+
+async def test_new_calls_leave_the_nonces_of_calls_whose_fate_is_open(tmp_path: Path) -> None:
+    outcome: list[Any] = []
+
+    async def submit(value: int) -> None:
+        outcome.append(await chain.submit(transfer(value), ALICE))
+
+    async with wired(tmp_path, AuthoringMode.MANUAL) as (rpc, wire, chain):
+        async with trio.open_nursery() as nursery:
+            for value in (1_001, 1_002, 1_003):
+                nursery.start_soon(submit, value)
+            while len(rpc.node.pool) < 3:
+                await trio.lowlevel.checkpoint()
+            wire.port, port = 1, wire.port
+            await wire.cut()
+            rpc.node.transactions.pool = rpc.node.pool = TransactionPool()
+            for value in (1_004, 1_005):
+                nursery.start_soon(submit, value)
+            wire.port = port
+            while len(rpc.node.pool) < 5:
+                await trio.lowlevel.checkpoint()
+            await rpc.author()
+        assert all(receipt.error is None for receipt in outcome)
+        assert sorted(transfers(rpc)) == [1_001, 1_002, 1_003, 1_004, 1_005]
+
+
+async def test_a_call_that_is_refused_because_it_is_in_a_block_is_found_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = Submissions._find
+    looked: list[BlockRef | None] = []
+
+    async def too_early(self: Submissions, signed: SignedCall) -> BlockRef | None:
+        looked.append(await find(self, signed) if looked else None)
+        return looked[-1]
+
+    monkeypatch.setattr(Submissions, "_find", too_early)
+    outcome: list[Any] = []
+    async with wired(tmp_path, AuthoringMode.MANUAL) as (rpc, wire, chain):
+        async with trio.open_nursery() as nursery:
+            await submitted(chain, rpc, nursery, outcome)
+            wire.port, port = 1, wire.port
+            await wire.cut()
+            await rpc.author()
+            wire.port = port
+        assert outcome[0].error is None
+        assert len(looked) == 3
         assert transfers(rpc) == [1_000_000]
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 import trio
@@ -29,8 +28,8 @@ class Chain:
     reads: list[int] = field(default_factory=list)
     listeners: list[trio.Event] = field(default_factory=list)
     all: dict[bytes, BlockEvents] = field(default_factory=dict)
-    meanwhile: Any = None
-    """Called once when a block is read: the chain moves under the reader."""
+    meanwhile: tuple[int, Callable[[], None]] | None = None
+    """Called once after so many further questions: the chain moves under the reader."""
 
     def grow(self, count: int = 1) -> None:
         for _ in range(count):
@@ -44,6 +43,14 @@ class Chain:
         del self.blocks[max(len(self.blocks) - depth, 1) :]
         self.grow(depth + more)
 
+    async def asked(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.meanwhile is not None:
+            left, call = self.meanwhile
+            self.meanwhile = (left - 1, call) if left else None
+            if not left:
+                call()
+
     def moved(self) -> None:
         for listener in self.listeners:
             listener.set()
@@ -54,23 +61,20 @@ class Chain:
         return Listening(self)
 
     async def head(self, *, finalized: bool = False) -> BlockRef:
-        await trio.lowlevel.checkpoint()
+        await self.asked()
         block = self.blocks[self.final if finalized else -1]
         return BlockRef(block.number, block.hash)
 
     async def hashes(self, numbers: Sequence[int]) -> list[bytes | None]:
-        await trio.lowlevel.checkpoint()
+        await self.asked()
         return [self.blocks[number].hash if number < len(self.blocks) else None for number in numbers]
 
     async def number_of(self, block_hash: bytes) -> int | None:
-        await trio.lowlevel.checkpoint()
+        await self.asked()
         return self.all[block_hash].number if block_hash in self.all else None
 
     async def block(self, ref: BlockRef) -> BlockEvents:
-        await trio.lowlevel.checkpoint()
-        meanwhile, self.meanwhile = self.meanwhile, None
-        if meanwhile is not None:
-            meanwhile()
+        await self.asked()
         if ref.number < self.pruned_below:
             raise HistoryPruned(f"blocks {self.pruned_below} to {len(self.blocks) - 1} are kept")
         self.reads.append(ref.number)
@@ -119,16 +123,17 @@ class Reader:
                 self.take(told)
 
 
+Step = tuple[str, int, int]
 STEP = st.one_of(
-    st.tuples(st.just("grow"), st.integers(1, 3 * BLOCKS_AT_ONCE)),
-    st.tuples(st.just("reorganise"), st.integers(1, 6)),
-    st.tuples(st.just("reorganise while read"), st.integers(1, 6)),
+    st.tuples(st.just("grow"), st.integers(1, 3 * BLOCKS_AT_ONCE), st.just(0)),
+    st.tuples(st.just("reorganise"), st.integers(1, 6), st.just(0)),
+    st.tuples(st.just("reorganise while read"), st.integers(1, 6), st.integers(0, 8)),
 )
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 30), st.integers(0, 40), st.lists(STEP, max_size=8))
-def test_whoever_applies_what_is_told_has_the_best_chain(first: int, height: int, steps: list[tuple[str, int]]) -> None:
+def test_whoever_applies_what_is_told_has_the_best_chain(first: int, height: int, steps: list[Step]) -> None:
     async def main() -> None:
         chain, reader = Chain(), Reader(first)
         chain.grow(height)
@@ -136,13 +141,13 @@ def test_whoever_applies_what_is_told_has_the_best_chain(first: int, height: int
             nursery.start_soon(reader.read, replay(chain, first, False))
             await trio.testing.wait_all_tasks_blocked()
             assert reader.has == chain.blocks[first:]
-            for step, size in steps:
+            for step, size, questions in steps:
                 if step == "grow":
                     chain.grow(size)
                 elif step == "reorganise":
                     chain.reorganise(size)
                 else:
-                    chain.meanwhile = lambda size=size: chain.reorganise(size)
+                    chain.meanwhile = (questions, lambda size=size: chain.reorganise(size))
                     chain.grow()
                 await trio.testing.wait_all_tasks_blocked()
                 assert reader.has == chain.blocks[first:]
