@@ -13,7 +13,9 @@ from node.client.link import Backoff
 from node.client.remote import RemoteChain, open_remote
 from node.keys.keypair import Keypair
 from node.rpc.server import RpcServer, open_port
-from tests.node.chain.conftest import ALICE
+from runtime.account import Id
+from runtime.call import RuntimeCall
+from tests.node.chain.conftest import ALICE, BOB
 from tests.node.rpc.conftest import RpcNode
 
 PATIENT = Backoff(first_seconds=0.001, most_seconds=0.01, give_up_seconds=30)
@@ -105,3 +107,18 @@ async def wired(
     """A node, a client of it, and the proxy between them."""
     async with served(path, mode) as (rpc, url), wire_to(url) as wire, open_remote(wire.url, backoff=backoff) as chain:
         yield rpc, wire, chain
+
+
+def transfer(value: int = 1_000_000) -> RuntimeCall:
+    return RuntimeCall("Balances", "transfer_keep_alive", {"dest": Id(BOB.account_id), "value": value})
+
+
+def transfers(rpc: RpcNode) -> list[int]:
+    """What went to Bob, over the whole chain, as its bodies say."""
+    node, found = rpc.node, []
+    for number in range(1, node.best.number + 1):
+        for extrinsic in node.store.body(node.store.hash_at(number) or b"") or ():
+            call = node.runtime.extrinsic_codec.decode(extrinsic).call
+            if call.function == "transfer_keep_alive":
+                found.append(call.arguments["value"])
+    return found

@@ -218,4 +218,4 @@ async def test_states_are_read_at_a_block_while_they_are_kept(kind: str, tmp_pat
             await chain.query("System", "Number", at=bytes(32))
         with pytest.raises(HistoryPruned):
             async with chain.listen_to_events(from_block=1) as blocks:
-                await anext(blocks)  # type: ignore[arg-type]
+                await anext(blocks)

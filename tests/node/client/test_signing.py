@@ -67,7 +67,8 @@ def test_an_unknown_extension_without_bytes_is_passed_over() -> None:
 @pytest.mark.parametrize("position", ["type", "additional"])
 def test_an_unknown_extension_with_bytes_is_not_supported(position: str) -> None:
     nonce = next(one for one in PLAIN.extrinsic.extensions if one.identifier == "CheckNonce")
-    wanting = dataclasses.replace(ExtensionMetadata("CheckMood", UNIT, UNIT), **{position: nonce.type})
+    kinds = {"type": UNIT, "additional": UNIT, position: nonce.type}
+    wanting = ExtensionMetadata("CheckMood", kinds["type"], kinds["additional"])
     with pytest.raises(NotSupported, match="wants CheckMood in every transaction"):
         sign_call(metadata((*PLAIN.extrinsic.extensions, wanting)), VERSION, GENESIS, CALL, signer(), TERMS)
 
