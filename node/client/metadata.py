@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, Final
 
 from node.client.errors import BadAnswer, NotSupported
@@ -13,6 +13,7 @@ from node.client.portable_codecs import Path, PortableTypes, UnknownType
 from runtime.call import RuntimeCall
 from runtime.codec import codec_for
 from runtime.codec_scalars import Codec
+from runtime.construct import Runtime
 from runtime.crypto import twox128
 from runtime.errors import CodecError, DispatchErrorValue, Module
 from runtime.events import EventRecord
@@ -45,6 +46,8 @@ HASHERS: Final = {
     for hasher in (BLAKE2_128, BLAKE2_256, BLAKE2_128_CONCAT, TWOX_128, TWOX_256, TWOX_64_CONCAT, IDENTITY)
 }
 MAX_METADATA_BYTES: Final = 16 * 1024 * 1024
+RUNTIMES_KEPT: Final = 4
+"""Runtimes of this process whose metadata stays decoded."""
 
 
 @cache
@@ -183,11 +186,16 @@ class ChainMetadata:
     # --- bytes and values
 
     @property
-    def call_codec(self) -> Codec[RuntimeCall]:
-        """The codec of calls."""
+    def call_type(self) -> int:
+        """The type of calls."""
         if self.types.call_type is None:
             raise NotSupported("the node's metadata does not name its type of calls")
-        return self.types.codec(self.types.call_type)
+        return self.types.call_type
+
+    @property
+    def call_codec(self) -> Codec[RuntimeCall]:
+        """The codec of calls."""
+        return self.types.codec(self.call_type)
 
     def decode(self, kind: int, data: bytes, what: str) -> Any:
         """A value of a type; raises BadAnswer, which names `what`."""
@@ -233,3 +241,9 @@ class ChainMetadata:
             name = type(error).__dict__.get("__scale_name__", type(error).__name__)
             return ": ".join([name, *(str(getattr(part, "value", part)) for part in vars(error).values())])
         return str(error)
+
+
+@lru_cache(maxsize=RUNTIMES_KEPT)
+def metadata_of(runtime: Runtime) -> ChainMetadata:
+    """The metadata of a runtime of this process."""
+    return ChainMetadata(runtime.metadata_v14)

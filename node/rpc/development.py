@@ -14,7 +14,8 @@ from node.chain.author import Author
 from node.chain.chain import Chain
 from node.chain.clock import AdjustableClock
 from node.chain.transactions import Transactions
-from node.client.values import BadValue, find_pallet, from_json, to_json
+from node.client.metadata import ChainMetadata, StorageDescription, metadata_of
+from node.client.values import BadValue, find_item, find_pallet, from_json, to_json
 from node.store.chain_store import ChainStore
 from node.store.errors import StateUnavailable, StoreError
 from node.txpool.errors import PoolError
@@ -26,7 +27,6 @@ from runtime.errors import CodecError, InvalidTransaction
 from runtime.extrinsic import Signer, sign_extrinsic
 from runtime.header import Header
 from runtime.limits import RAW_STORAGE_ITEMS, STORAGE_KEY_BYTES
-from runtime.storage import StorageItem
 from runtime.types import scale_name
 
 REMOVE_PREFIX = "$removePrefix"
@@ -150,36 +150,36 @@ def changes_from_names(runtime: Runtime, values: Mapping[str, Any]) -> StorageCh
     """
     pairs: list[tuple[bytes, bytes | None]] = []
     prefixes: list[bytes] = []
+    metadata = metadata_of(runtime)
     for pallet_name, given in values.items():
-        pallet = find_pallet(runtime, pallet_name)
-        items = {item.name.lower(): getattr(pallet, attribute) for attribute, item in pallet.storage().items()}
-        for name, value in _mapping(given, pallet.name).items():
+        pallet = find_pallet(metadata, pallet_name).name
+        for name, value in _mapping(given, pallet).items():
             if name == REMOVE_PREFIX:
-                prefixes.extend(_item(items, pallet.name, one).prefix for one in _list(value, REMOVE_PREFIX))
+                prefixes.extend(_item(metadata, pallet, one).prefix for one in _list(value, REMOVE_PREFIX))
                 continue
-            item = _item(items, pallet.name, name)
-            where = f"{pallet.name}.{item.name}"
-            entries = [((), value)] if not item.hashers else [_entry(entry, where) for entry in _list(value, where)]
-            pairs.extend(_pair(runtime, item, keys, one, where) for keys, one in entries)
+            item = _item(metadata, pallet, name)
+            given_entries = [_entry(one, item.name) for one in _list(value, item.name)] if item.keys else [((), value)]
+            pairs.extend(_pair(metadata, item, keys, one) for keys, one in given_entries)
     changes = changes_from_pairs(pairs)
     return StorageChanges(changes.items, changes.killed, tuple(prefixes))
 
 
 def _pair(
-    runtime: Runtime, item: StorageItem, keys: Sequence[Any], value: Any, where: str
+    metadata: ChainMetadata, item: StorageDescription, keys: Sequence[Any], value: Any
 ) -> tuple[bytes, bytes | None]:
-    if len(keys) != len(item.hashers):
-        raise BadValue(f"{where} has {len(item.hashers)} keys, {len(keys)} are given")
-    decoded = [from_json(runtime, kind, key, f"{where} key") for (kind, _), key in zip(item.hashers, keys, strict=True)]
+    if len(keys) != len(item.keys):
+        raise BadValue(f"{item.name} has {len(item.keys)} keys, {len(keys)} are given")
+    kinds = [kind for kind, _ in item.keys]
+    decoded = [from_json(metadata, kind, key, f"{item.name} key") for kind, key in zip(kinds, keys, strict=True)]
     try:
-        storage_key: bytes = cast("Any", item).key_of(*decoded)
+        storage_key = item.key(*decoded)
         if value is None:
             return storage_key, None
-        default = None if item.default is None else to_json(item.value_type, item.default)
-        filled = from_json(runtime, item.value_type, _filled(value, default), where)
-        return storage_key, runtime.storage_index.encode(storage_key, filled)
+        default = None if item.default is None else to_json(metadata, item.value_type, item.default)
+        filled = from_json(metadata, item.value_type, _filled(value, default), item.name)
+        return storage_key, metadata.types.codec(item.value_type).encode(filled)
     except CodecError as error:
-        raise BadValue(f"{where}: {error}") from None
+        raise BadValue(f"{item.name}: {error}") from None
 
 
 def _filled(value: Any, default: Any) -> Any:
@@ -195,11 +195,9 @@ def _plain(name: str) -> str:
     return scale_name(name).replace("_", "").lower()
 
 
-def _item(items: Mapping[str, StorageItem], pallet: str, name: Any) -> StorageItem:
-    found = items.get(str(name).lower())
-    if found is None:
-        raise BadValue(f"{pallet} stores no {name}; it stores {', '.join(item.name for item in items.values())}")
-    return found
+def _item(metadata: ChainMetadata, pallet: str, name: Any) -> StorageDescription:
+    owner, entry = find_item(metadata, pallet, str(name))
+    return metadata.item(owner, entry.name)
 
 
 def _entry(entry: Any, where: str) -> tuple[Sequence[Any], Any]:

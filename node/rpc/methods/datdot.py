@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from node.client.values import error_text, event_json, to_json
+from node.client.metadata import ChainMetadata, metadata_of
+from node.client.values import event_json, to_json
 from node.rpc import errors
 from node.rpc.backend import Backend
 from node.rpc.errors import RpcError, invalid_params
@@ -22,7 +23,6 @@ from runtime.errors import DispatchError
 from runtime.header import Header
 from runtime.limits import STORAGE_KEY_BYTES
 from runtime.origin import Origin, Root, Signed
-from runtime.types import scale_name
 
 STATE_METHODS = {"read": "Get", "write": "Put", "delete": "Put", "append": "Append"}
 """How `state_traceBlock` names storage operations."""
@@ -67,6 +67,7 @@ class DatDotMethods:
         if index >= len(body):
             raise invalid_params(f"index: the block has {len(body)} extrinsics")
         runtime = self.backend.chain.runtime
+        metadata = metadata_of(runtime)
         (trace,) = [one async for one in self._traces(header, body[: index + 1], first=index)]
         return exact_numbers(
             {
@@ -74,9 +75,9 @@ class DatDotMethods:
                 "blockNumber": header.number,
                 "index": index,
                 "extrinsicHash": hexadecimal(blake2_256(body[index])),
-                "error": _error_json(runtime, trace.error),
+                "error": _error_json(metadata, trace.error),
                 **_trace_json(runtime, trace),
-                "events": [event_json(runtime, record.event) for record in trace.events],
+                "events": [event_json(metadata, record.event) for record in trace.events],
                 "isComplete": trace.is_complete,
             }
         )
@@ -142,32 +143,34 @@ class DatDotMethods:
 
 def _trace_json(runtime: Runtime, trace: ExtrinsicTrace) -> dict[str, Any]:
     """The calls as a tree, numbered in the order in which they began, and the storage operations by those numbers."""
+    metadata = metadata_of(runtime)
     numbers: dict[int, int] = {}
     undone = {id(call) for call in undone_calls(trace)}
 
     def call_json(entry: CallTrace) -> dict[str, Any]:
         numbers[id(entry)] = len(numbers)
-        spec = runtime.calls[entry.call.pallet, entry.call.function].spec
-        arguments = entry.call.arguments
         return {
             "number": numbers[id(entry)],
             "pallet": entry.call.pallet,
             "call": entry.call.function,
-            "args": {scale_name(name): to_json(kind, arguments[name]) for name, kind in spec.arguments},
+            "args": to_json(metadata, metadata.call_type, entry.call)["args"],
             "origin": _origin_json(entry.origin),
-            "error": _error_json(runtime, entry.error),
+            "error": _error_json(metadata, entry.error),
             "calls": [call_json(inner) for inner in entry.calls],
         }
 
     def step_json(step: StorageStep) -> dict[str, Any]:
         found = runtime.storage_index.find(step.key)
-        kinds = [] if found is None else [kind for kind, _ in found.item.hashers]
-        keys = None if found is None else found.keys
+        described = None if found is None else metadata.item(found.pallet.name, found.item.name)
+        keys = None
+        if found is not None and found.keys is not None and described is not None:
+            kinds = [kind for kind, _ in described.keys]
+            keys = [to_json(metadata, kind, key) for kind, key in zip(kinds, found.keys, strict=True)]
         return {
             "operation": step.operation,
             "pallet": None if found is None else found.pallet.name,
             "item": None if found is None else found.item.name,
-            "keys": None if keys is None else [to_json(kind, key) for kind, key in zip(kinds, keys, strict=True)],
+            "keys": keys,
             "key": hexadecimal(step.key),
             "value": _cut(step.value),
             "valueBytes": None if step.value is None else len(step.value),
@@ -185,12 +188,12 @@ def _origin_json(origin: Origin) -> Any:
     return "Root" if isinstance(origin, Root) else "None"
 
 
-def _error_json(runtime: Runtime, error: DispatchError | None) -> dict[str, Any] | None:
+def _error_json(metadata: ChainMetadata, error: DispatchError | None) -> dict[str, Any] | None:
     if error is None:
         return None
     stack = stack_of(error)
     return {
-        "name": error_text(runtime, error.to_scale()),
+        "name": metadata.error_text(error.to_scale()),
         "detail": str(error),
         "at": _place_text(stack[0]) if stack else None,
         "stack": [f"{_place_text(place)} in {place.function}" for place in stack],
