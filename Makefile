@@ -39,7 +39,7 @@ test: setup lint tests/interop/.installed
 
 # What takes minutes for one test.
 test-large: setup tests/interop/.installed
-	DATDOT_LARGE_TESTS=1 $(BIN)/pytest tests/interop/hypercore/test_bee.py
+	DATDOT_LARGE_TESTS=1 $(BIN)/pytest tests/interop/hypercore/test_bee.py tests/interop/hypercore/test_drive.py
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
