@@ -176,10 +176,10 @@ def test_after_a_hole_peers_are_told_again_what_lies_behind_it() -> None:
     link.settle()
     writer.clear(4, 6)
     link.settle()
-    assert link.said[0][-2:] == [Range(4, 2, drop=True), Range(6, 4)]
+    assert [m for m in link.said[0] if isinstance(m, Range)][-2:] == [Range(4, 2, drop=True), Range(6, 4)]
     writer.clear(8, 10)
     link.settle()
-    assert link.said[0][-1] == Range(8, 2, drop=True)
+    assert [m for m in link.said[0] if isinstance(m, Range)][-1] == Range(8, 2, drop=True)
     assert [index for index in range(10) if not link.ends[1].blocks.has(index)] == [4, 5, 8, 9]
 
 
