@@ -43,7 +43,7 @@ def guided(name: str, seconds: int) -> tuple[int, int, str]:
         check=False,
     )
     counted = re.search(r"number_of_executed_units: (\d+)", result.stderr)
-    problem = "" if result.returncode == 0 else result.stderr[-3000:]
+    problem = "" if result.returncode == 0 else result.stdout[-3000:] + result.stderr[-1000:]
     return int(counted.group(1)) if counted else 0, len(list(folder.iterdir())), problem
 
 

@@ -160,7 +160,8 @@ class Encounter:
             case 0:
                 writable.append([b"more"] * (1 + choice % 3))
             case 1:
-                writable.truncate(writable.length // 2)
+                # Nothing can be shown of an empty log, so peers follow one only when it has grown again.
+                writable.truncate(max(1, writable.length // 2))
             case 2:
                 self.replicator.seek(choice * 5, 0, lambda block, offset: None)
             case _:
