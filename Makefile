@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup dev test test-large lint localnet bench lock clean
+.PHONY: setup dev test test-large crash fuzz lint localnet bench lock clean
 
 # The stamp is newer than everything that decides what is installed.
 $(VENV)/.installed: requirements.lock pyproject.toml scripts/system-packages
@@ -39,7 +39,17 @@ test: setup lint tests/interop/.installed
 
 # What takes minutes for one test.
 test-large: setup tests/interop/.installed
-	DATDOT_LARGE_TESTS=1 $(BIN)/pytest tests/interop/hypercore/test_bee.py
+	DATDOT_LARGE_TESTS=1 $(BIN)/pytest tests/interop/hypercore/test_bee.py tests/interop/hypercore/test_drive.py
+
+# Ten thousand crash points of the hypercore store, or ARGS of them.
+crash: setup
+	$(BIN)/python -m tests.hypercore.crash_points $(ARGS)
+
+# The fuzzer has wheels for few platforms; without it the same targets get unguided mutations.
+fuzz: setup
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.lock \
+		|| echo "fuzz: atheris cannot be installed here"
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -49,8 +59,10 @@ lock: setup
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra dev \
 		--generate-hashes --strip-extras -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --generate-hashes \
+		-o tests/fuzz/requirements.lock tests/fuzz/requirements.in
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz \
 		tests/interop/node_modules tests/interop/.installed tests/interop/.clients
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -139,9 +139,15 @@ class Replicator:
         self.core_changed()
 
     def blocks_cleared(self, start: int, end: int) -> None:
-        """Tells peers that blocks [start, end) are no longer here."""
+        """Tells peers that blocks [start, end) are no longer here, and which behind them still are.
+
+        JavaScript peers remember only how far a log is complete; without the second part they forget the rest of it.
+        """
+        rest = self.core.bitfield.first_unset(end)
         for peer in self.peers:
             peer.announce(start, end - start, drop=True)
+            if rest > end:
+                peer.announce(end, rest - end)
 
     def truncated(self, length: int) -> None:
         """The log went back to `length` blocks and began a new fork: what was asked is void."""

@@ -8,7 +8,7 @@ happened.
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hypercore import merkle
@@ -40,6 +40,22 @@ class StoredBlock:
     offset: int
     size: int
     value: bytes | None
+
+
+def contiguous(blocks: Iterable[StoredBlock]) -> Iterator[tuple[int, bytes]]:
+    """(file offset, content) of blocks that lie side by side, so that each run is one write."""
+    start, end = 0, -1
+    parts: list[bytes] = []
+    for block in blocks:
+        assert block.value is not None
+        if block.offset != end:
+            if parts:
+                yield start, b"".join(parts)
+            start, parts = block.offset, []
+        parts.append(block.value)
+        end = block.offset + block.size
+    if parts:
+        yield start, parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 @dataclass(frozen=True, slots=True)

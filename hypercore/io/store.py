@@ -30,7 +30,7 @@ from hypercore.errors import (
     StoreMissing,
 )
 from hypercore.io.files import Directory
-from hypercore.io.journal import Change, Journal, StoredBlock, StoredHead
+from hypercore.io.journal import Change, Journal, StoredBlock, StoredHead, contiguous
 from hypercore.io.store_files import Identity, decode_identity, decode_user_data, encode_identity, encode_user_data
 from hypercore.manifest import Manifest
 from hypercore.merkle import Node
@@ -64,6 +64,7 @@ class Store:
         # Nodes in the tree file count only up to the shortest length since the last checkpoint.
         self._tree_file_length = 0
         self._unsynced_data = False
+        self._unsynced_truncation = False
         self.identity = identity
         self.bitfield = Bitfield()
         self.head = StoredHead(0, 0, b"")
@@ -171,10 +172,18 @@ class Store:
         Raises `StoreFull`: nothing was changed; `StoreFailed`: the change may or may not be there after reopening.
         """
         self._check_usable()
+        if change.truncate_to is not None and change.blocks:
+            # In one record, the new blocks would lie over the old ones before it is known that those are given up.
+            self.commit(Change(change.truncate_to, change.nodes, head=change.head), sync=sync)
+            self.commit(Change(blocks=change.blocks, nodes=change.nodes, bits=change.bits), sync=sync)
+            return
         sync = sync and self._sync_changes
+        if self._unsynced_truncation and change.blocks:
+            with self._disk_errors(recoverable=False):
+                self._sync_journal()
         logged = []
         with self._disk_errors(recoverable=True):
-            for offset, content in _contiguous(change.blocks):
+            for offset, content in contiguous(change.blocks):
                 self._data.write(offset, content)
             for block in change.blocks:
                 inline = block.size <= INLINE_BLOCK_BYTES_MAXIMUM
@@ -187,9 +196,10 @@ class Store:
         record = Change(change.truncate_to, change.nodes, tuple(logged), change.bits, change.head).encode()
         with self._disk_errors(recoverable=True):
             self._journal.append(record)
+        self._unsynced_truncation |= change.truncate_to is not None
         if sync:
             with self._disk_errors(recoverable=False):
-                self._journal.sync()
+                self._sync_journal()
         self._apply(change)
         if self._journal.size > JOURNAL_BYTES_MAXIMUM:
             self._checkpoint_or_wait()
@@ -220,13 +230,13 @@ class Store:
 
     def free_data(self, ranges: Iterable[tuple[int, int]]) -> int:
         """Give back the space of (offset, size) ranges; returns the bytes for which the file system could."""
-        self._journal.sync()
+        self._sync_journal()
         return sum(size for offset, size in ranges if self._data.free(offset, size))
 
     def cut_data(self, size: int) -> None:
         """Drop what lies behind the log's last byte."""
         if self._data.size() > size:
-            self._journal.sync()
+            self._sync_journal()
             self._data.truncate(size)
 
     def sync(self) -> None:
@@ -234,7 +244,11 @@ class Store:
         if self._unsynced_data:
             self._data.sync()
             self._unsynced_data = False
+        self._sync_journal()
+
+    def _sync_journal(self) -> None:
         self._journal.sync()
+        self._unsynced_truncation = False
 
     def checkpoint(self) -> None:
         """Write tree and bitfield out and start the journal over; raises `StoreFull` and then changed nothing."""
@@ -310,6 +324,8 @@ class Store:
             for number, (_, change) in enumerate(changes)
             if change.truncate_to is not None or not all(value for _, _, value in change.bits)
         ]
+        if removing:
+            self._journal.sync()  # before small blocks are put back, perhaps where others lay that are given up
         for number, (end, change) in enumerate(changes):
             later = [after for position, after in removing if position > number]
             if not self._replay_blocks(change, later):
@@ -348,22 +364,6 @@ class Store:
             if crypto.leaf_hash(self._data.read(block.offset, block.size)) != stored:
                 return False
         return True
-
-
-def _contiguous(blocks: Iterable[StoredBlock]) -> Iterator[tuple[int, bytes]]:
-    """(file offset, content) of blocks that lie side by side, so that each run is one write."""
-    start, end = 0, -1
-    parts: list[bytes] = []
-    for block in blocks:
-        assert block.value is not None
-        if block.offset != end:
-            if parts:
-                yield start, b"".join(parts)
-            start, parts = block.offset, []
-        parts.append(block.value)
-        end = block.offset + block.size
-    if parts:
-        yield start, parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _decoded(records: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Change]]:

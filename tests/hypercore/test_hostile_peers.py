@@ -18,6 +18,7 @@ from hypercore.messages import (
     Cancel,
     Data,
     Extension,
+    Handshake,
     Message,
     NoData,
     Range,
@@ -39,8 +40,19 @@ from hypercore.proof import (
     UpgradeRequest,
 )
 from hypercore.remote_blocks import MAX_TRACKED_BLOCKS
-from hypercore.replicate_peer import MAX_PENDING_REQUESTS, WINDOW_REQUESTS, ReplicationPeer
-from tests.hypercore.test_replicate import BUDGET, Link, lone_peer, make_writer, reader_with_head, said, settle, tell
+from hypercore.replicate_peer import MAX_PENDING_REQUESTS, WINDOW_REQUESTS, ReplicationPeer, capability
+from hypercore.requests import REQUEST_TIMEOUT_SECONDS
+from tests.hypercore.test_replicate import (
+    BUDGET,
+    HANDSHAKE_HASH,
+    Link,
+    lone_peer,
+    make_writer,
+    reader_with_head,
+    said,
+    settle,
+    tell,
+)
 
 HUGE = 2**53 - 1
 NUMBERS = st.sampled_from([0, 1, 2, 3, 4, 5, 7, 8, 31, 32, 48, 2**20, 2**32, HUGE]) | st.integers(0, HUGE)
@@ -236,3 +248,53 @@ def test_a_war_of_forks_ends_at_the_newest_signed_one() -> None:
         assert reader.fork == round_number + 1
     assert reader.tree_hash() == old.tree_hash()
     assert reader.contiguous_length == reader.length
+
+
+def test_a_peer_that_claims_ever_newer_forks_without_proof_delays_nobody() -> None:
+    from tests.hypercore.test_replicate import replicator_of
+
+    writer = make_writer(20)
+    reader = Core.open(key=writer.key)
+    replicator = replicator_of(reader)
+    replicator.want(0, None)
+    liar = ReplicationPeer(replicator, is_initiator=True, handshake_hash=HANDSHAKE_HASH, wake=lambda: None)
+    liar.opened(Handshake(capability(reader.key, HANDSHAKE_HASH, of_initiator=False)).encode())
+    link = Link(replicator_of(writer), replicator)
+    for fork in range(1, 300):
+        tell(liar, Sync(fork, HUGE, 0), Range(0, HUGE))
+        for request in said(liar, Request):
+            assert isinstance(request, Request)
+            tell(liar, NoData(request.id, NoData.NOT_AVAILABLE))
+        link.step()
+        assert memory_of(liar) <= 2 * WINDOW_REQUESTS
+    settle(link)
+    assert (reader.fork, reader.contiguous_length) == (0, 20)
+    assert reader.tree_hash() == writer.tree_hash()
+
+
+def test_a_peer_that_claims_a_fork_and_never_answers_is_passed_over_in_time() -> None:
+    from tests.hypercore.test_replicate import replicator_of
+
+    writer = make_writer(20)
+    reader = Core.open(key=writer.key)
+    replicator = replicator_of(reader)
+    replicator.want(0, None)
+    silent = ReplicationPeer(replicator, is_initiator=True, handshake_hash=HANDSHAKE_HASH, wake=lambda: None)
+    silent.opened(Handshake(capability(reader.key, HANDSHAKE_HASH, of_initiator=False)).encode())
+    tell(silent, Sync(7, 1000, 0), Range(0, 1000))
+    assert len(said(silent, Request)) == 1
+    link = Link(replicator_of(writer), replicator)
+    for turn in range(1, 4):
+        settle(link)
+        replicator.tick(turn * REQUEST_TIMEOUT_SECONDS)
+        silent.take(BUDGET)
+    settle(link)
+    assert reader.contiguous_length == 20
+
+
+def test_requests_that_no_log_could_answer_end_the_link_after_a_while() -> None:
+    server = lone_peer(make_writer(8))
+    with pytest.raises(RemoteProtocolError, match="invalid requests"):
+        for id in range(1, 200):
+            tell(server, Request(id, ProofRequest(block=BlockRequest(HUGE, 0))))
+            server.take(BUDGET)

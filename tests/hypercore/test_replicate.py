@@ -169,6 +169,20 @@ def test_appends_truncation_and_clearing_reach_a_following_reader() -> None:
     assert link.ends[1].blocks.has(3)
 
 
+def test_after_a_hole_peers_are_told_again_what_lies_behind_it() -> None:
+    writer = make_writer(10)
+    reader = Core.open(key=writer.key)
+    link = Link(replicator_of(writer), replicator_of(reader))
+    link.settle()
+    writer.clear(4, 6)
+    link.settle()
+    assert [m for m in link.said[0] if isinstance(m, Range)][-2:] == [Range(4, 2, drop=True), Range(6, 4)]
+    writer.clear(8, 10)
+    link.settle()
+    assert [m for m in link.said[0] if isinstance(m, Range)][-1] == Range(8, 2, drop=True)
+    assert [index for index in range(10) if not link.ends[1].blocks.has(index)] == [4, 5, 8, 9]
+
+
 def test_every_change_of_the_readers_length_is_acknowledged_by_the_uploader() -> None:
     writer = make_writer(3)
     reader = Core.open(key=writer.key)

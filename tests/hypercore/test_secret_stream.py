@@ -245,6 +245,22 @@ def test_an_altered_message_is_refused(position: int) -> None:
         right.receive_bytes(bytes(frame))
 
 
+def test_messages_in_another_order_are_refused() -> None:
+    left, right = make_ends()
+    connect(left, right)
+    first, second = left.send(b"one"), left.send(b"two")
+    with pytest.raises(RemoteProtocolError, match="authenticate"):
+        right.receive_bytes(second + first)
+
+
+def test_a_message_left_out_is_noticed_at_the_next() -> None:
+    left, right = make_ends()
+    connect(left, right)
+    left.send(b"lost")
+    with pytest.raises(RemoteProtocolError, match="authenticate"):
+        right.receive_bytes(left.send(b"next"))
+
+
 def test_a_replayed_message_is_refused() -> None:
     left, right = make_ends()
     connect(left, right)

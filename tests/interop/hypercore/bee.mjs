@@ -8,6 +8,7 @@
 //   {"file": PATH}            carries out the JSON list of operations in a file: ["put", k, v], ["del", k], or
 //                             ["batch", [operations]]; prints {"version", "milliseconds"}
 //   {"version": N}            waits until the log has N blocks; prints {"version"}
+//   {"download": N}           fetches the first N blocks of the log; prints {"downloaded"}
 //   {"get": K}                prints {"entry": {seq, key, value} or null}
 //   {"list": OPTIONS}         prints {"count", "sha256"} over lines of JSON [key, value, seq] of createReadStream(OPTIONS)
 //   {"history": true}         the same over [type, key, seq]
@@ -72,6 +73,10 @@ await commands(async (command) => {
   if (command.version !== undefined) {
     while (core.length < command.version) await new Promise((resolve) => core.once('append', resolve))
     print({ version: core.length })
+  }
+  if (command.download !== undefined) {
+    await core.download({ start: 0, end: command.download }).done()
+    print({ downloaded: command.download })
   }
   if (command.get !== undefined) print({ entry: await bee.get(command.get) })
   if (command.list) {

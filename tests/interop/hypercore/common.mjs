@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import readline from 'node:readline'
 
+// The packages tell of conflicts with console.log, and standard output carries JSON lines only.
+console.log = console.error
+
 // Prints one JSON object as a line.
 export function print(value) {
   process.stdout.write(JSON.stringify(value) + '\n')

@@ -7,6 +7,8 @@
 //   {"open": NAME, "namespace": [NAME…], "encryption": HEX}   prints {"key", "length"}
 //   {"append": [text…], "key": HEX}                           to a core that was opened; prints {"length"}
 //   {"get": N, "key": HEX, "encryption": HEX}                 prints {"block": text}, waiting for it
+//   {"write": COUNT, "blocks": N}   writes blocks "core-<i> block-<j>" to COUNT cores "core-<i>"; prints {"keys"}
+//   {"read": [HEX…], "blocks": N}   reads them all at once; prints {"texts": [[text…]…]}
 //   {"raw": N, "key": HEX}                                    prints {"block": hex} as it is stored, waiting for it
 
 import { parseArgs } from 'node:util'
@@ -53,6 +55,25 @@ await commands(async (command) => {
   if (command.get !== undefined) {
     const core = await find(command)
     print({ block: (await core.get(command.get)).toString() })
+  }
+  if (command.write !== undefined) {
+    const keys = []
+    for (let number = 0; number < command.write; number++) {
+      const core = store.get({ name: `core-${number}` })
+      await core.ready()
+      opened.set(core.key.toString('hex'), core)
+      await core.append(Array.from({ length: command.blocks }, (_, index) => `core-${number} block-${index}`))
+      keys.push(core.key.toString('hex'))
+    }
+    print({ keys })
+  }
+  if (command.read) {
+    const indexes = Array.from({ length: command.blocks }, (_, index) => index)
+    const read = async (key) => {
+      const core = await find({ key })
+      return Promise.all(indexes.map(async (index) => (await core.get(index)).toString()))
+    }
+    print({ texts: await Promise.all(command.read.map(read)) })
   }
   if (command.raw !== undefined) {
     const core = await find(command)

@@ -5,6 +5,7 @@
 // Without --key it makes a drive, serves it and prints {"key", "port"}; with --key it reads that one from HOST:PORT.
 //
 //   {"import": FOLDER}              puts every file of a folder, executable flags kept; prints {"version"}
+//   {"export": FOLDER}              writes every file of the drive to a folder; prints {"exported": how many}
 //   {"put": PATH, "text": T, "options": {…}}, {"symlink": PATH, "target": T}, {"del": PATH}     print {"version"}
 //   {"dedup": PATH, "blocks": [hex…]}   writes a deduplicated file of these blocks; prints {"version"}
 //   {"version": N}                  waits until the drive has this version; prints {"version"}
@@ -13,8 +14,8 @@
 //   {"checkout": N, "path": P}      prints {"text"} of a file at a version, null when it is not there
 
 import { createHash } from 'node:crypto'
-import { readFile, readdir, stat } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import Corestore from 'corestore'
 import Hyperdrive from 'hyperdrive'
@@ -50,6 +51,16 @@ await commands(async (command) => {
       await drive.put('/' + relative(command.import, path), await readFile(path), { executable })
     }
     print({ version: drive.version })
+  }
+  if (command.export) {
+    let exported = 0
+    for await (const { key, value } of drive.list('/')) {
+      const path = join(command.export, key)
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, await drive.get(key), { mode: value.executable ? 0o755 : 0o644 })
+      exported++
+    }
+    print({ exported })
   }
   if (command.put) {
     await drive.put(command.put, Buffer.from(command.text), command.options)

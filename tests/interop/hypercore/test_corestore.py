@@ -79,6 +79,46 @@ async def test_javascript_reads_several_cores_of_python_on_one_connection(tmp_pa
     store.close()
 
 
+CORES, BLOCKS = 50, 20
+TEXTS = [[f"core-{number} block-{index}" for index in range(BLOCKS)] for number in range(CORES)]
+
+
+async def test_python_reads_fifty_cores_of_javascript_at_once_on_one_connection() -> None:
+    store = Corestore()
+    texts: dict[str, list[str]] = {}
+
+    async def read(key: str) -> None:
+        log = store.get(key=key)
+        texts[key] = [(await log.get(index)).decode() for index in range(BLOCKS)]
+
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with run_script(SCRIPT) as script, store.replicate() as replication:
+            port = (await script.line())["port"]
+            await script.write(write=CORES, blocks=BLOCKS)
+            keys = (await script.line())["keys"]
+            await replication.connect("127.0.0.1", port)
+            async with trio.open_nursery() as nursery:
+                for key in keys:
+                    nursery.start_soon(read, key)
+            assert [texts[key] for key in keys] == TEXTS
+            assert [len(session.peers) for session in replication.sessions] == [CORES]
+
+
+async def test_javascript_reads_fifty_cores_of_python_at_once_on_one_connection(tmp_path: Path) -> None:
+    async with Corestore(tmp_path) as store:
+        logs = [store.get(f"core-{number}") for number in range(CORES)]
+        for log, texts in zip(logs, TEXTS, strict=True):
+            log.append([text.encode() for text in texts])
+        with trio.fail_after(PATIENCE_SECONDS):
+            async with store.replicate() as replication:
+                address = f"127.0.0.1:{await replication.listen()}"
+                async with run_script(SCRIPT, ["--dial", address]) as script:
+                    await script.line()
+                    await script.write(read=[log.key.hex() for log in logs], blocks=BLOCKS)
+                    assert (await script.line())["texts"] == TEXTS
+                    assert [len(session.peers) for session in replication.sessions] == [CORES]
+
+
 async def test_javascript_decrypts_what_python_encrypted() -> None:
     store = Corestore()
     log = store.get("secret", encryption_key=ENCRYPTION_KEY)

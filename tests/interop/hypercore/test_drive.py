@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import sysconfig
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +21,12 @@ from hypercore.io.drive_mirror import mirror_in, mirror_out
 from tests.interop.node import Script, run_script
 
 SCRIPT = Path(__file__).parent / "drive.mjs"
-PATIENCE_SECONDS = 60
+LARGE = bool(os.environ.get("DATDOT_LARGE_TESTS"))
+"""Set by `make test-large`: the whole Python standard library instead of its first few megabytes."""
+
+PATIENCE_SECONDS = 400 if LARGE else 60
+STANDARD_LIBRARY_BYTES = 1 << 40 if LARGE else 16 << 20
+NOT_PYTHONS_OWN = {"site-packages", "dist-packages", "__pycache__"}
 
 pytestmark = [pytest.mark.interop, pytest.mark.usefixtures("node_packages")]
 
@@ -37,6 +45,23 @@ def folder(tmp_path: Path) -> Path:
     (copy / "bin" / "run").chmod(0o755)
     (copy / "large.bin").write_bytes(bytes(range(251)) * 2000)
     (copy / "empty").touch()
+    return copy
+
+
+@pytest.fixture
+def standard_library(tmp_path: Path) -> Path:
+    """A copy of the files of the Python standard library, in the order of their names, up to so many bytes."""
+    root, copy, left = Path(sysconfig.get_path("stdlib")), tmp_path / "library", STANDARD_LIBRARY_BYTES
+    for source in sorted(root.rglob("*")):
+        relative = source.relative_to(root)
+        if source.is_symlink() or not source.is_file() or NOT_PYTHONS_OWN & set(relative.parts):
+            continue
+        size = source.stat().st_size
+        if size > left:
+            continue
+        left -= size
+        (copy / relative).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, copy / relative)
     return copy
 
 
@@ -97,6 +122,34 @@ async def test_a_folder_that_python_wrote_is_read_by_javascript_file_by_file(tmp
                 path: [executable, None, None, hashlib.sha256(data).hexdigest()]
                 for path, (executable, data) in local_files(folder).items()
             }
+
+
+async def test_the_standard_library_goes_through_javascript_and_comes_out_the_same(
+    tmp_path: Path, standard_library: Path
+) -> None:
+    expected = local_files(standard_library)
+    async with javascript_drive(Corestore(tmp_path / "store")) as (script, drive):
+        await script.write(**{"import": str(standard_library)})
+        assert await drive.update((await script.line())["version"])
+        report = await mirror_out(drive, tmp_path / "copy")
+    assert (report.added, report.skipped) == (len(expected), [])
+    assert len(expected) > 100
+    copied = local_files(tmp_path / "copy")
+    assert [path for path in sorted(expected | copied) if expected.get(path) != copied.get(path)] == []
+
+
+async def test_the_standard_library_goes_through_python_and_javascript_writes_it_out_the_same(
+    tmp_path: Path, standard_library: Path
+) -> None:
+    expected = local_files(standard_library)
+    async with Corestore(tmp_path / "store") as store, Drive(store) as drive:
+        report = await mirror_in(drive, standard_library)
+        assert (report.added, report.skipped) == (len(expected), [])
+        async with javascript_reader(store, drive) as script:
+            await script.write(export=str(tmp_path / "copy"))
+            assert await script.line() == {"exported": len(expected)}
+    copied = local_files(tmp_path / "copy")
+    assert [path for path in sorted(expected | copied) if expected.get(path) != copied.get(path)] == []
 
 
 async def test_one_primary_key_gives_both_the_same_drive() -> None:
