@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from node.cli.cores import endpoint
-from node.cli.output import Refused, print_event, print_result, refusing
+from node.cli.output import Refused, print_event, print_result, printable, refusing
 
 if TYPE_CHECKING:
     from hypercore.io.drive import Drive, DriveView
@@ -104,7 +104,7 @@ def ls(
             else:
                 kind = "l" if entry.linkname is not None else "x" if entry.executable else "-"
                 target = f" -> {entry.linkname}" if entry.linkname is not None else ""
-                typer.echo(f"{kind} {size:>12} {_printable(path + target)}")
+                typer.echo(f"{kind} {size:>12} {printable(path + target)}")
 
     _run(listing, directory, key, peers, version)
 
@@ -147,7 +147,7 @@ def mirror(
         _print({**result, "skipped": skipped if as_json else len(skipped)}, as_json)
         if not as_json:
             for line in skipped:
-                typer.echo(f"datdot: left out {_printable(line)}", err=True)
+                typer.echo(f"datdot: left out {printable(line)}", err=True)
 
 
 @app.command()
@@ -303,9 +303,4 @@ def _print_change(change: DriveChange, as_json: bool) -> None:
     if as_json:
         print_event(change.kind, path=change.path, version=change.version)
     else:
-        typer.echo(f"{change.version:>8} {change.kind:<6} {_printable(change.path)}")
-
-
-def _printable(text: str) -> str:
-    """A stranger's text without what would steer a terminal."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+        typer.echo(f"{change.version:>8} {change.kind:<6} {printable(change.path)}")

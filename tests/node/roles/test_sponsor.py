@@ -15,7 +15,8 @@ from node.roles import limits
 from node.roles.fetcher import FetchFailed
 from node.roles.read_back import read_back
 from node.roles.share_events import Available, FeedPublished, HostingStarted, PlanPublished, Sealing, ShareEvent
-from node.roles.share_source import CoreSource, FileSource, ShareRefused, open_source, parse_source
+from node.roles.share_source import CoreSource, FileSource, open_source, parse_source
+from node.roles.shared_core import ShareRefused
 from node.roles.sponsor import Sponsor
 
 from .world import Market, small_core, staffed_market
