@@ -65,7 +65,7 @@ class Log:
     @property
     def byte_length(self) -> int:
         """Bytes of all blocks, without what encryption adds."""
-        return self.core.byte_length - self._padding * self.core.length
+        return self.core.byte_length - self.padding * self.core.length
 
     @property
     def encrypted(self) -> bool:
@@ -137,7 +137,7 @@ class Log:
     def byte_offset(self, index: int) -> int:
         """Bytes before block `index`, which must be here, without what encryption adds."""
         read_node = self.core.view().read_node
-        return merkle.byte_offset(read_node, self.length, 2 * index) - self._padding * index
+        return merkle.byte_offset(read_node, self.length, 2 * index) - self.padding * index
 
     def close(self) -> None:
         """Gives the handle back; closing twice is fine."""
@@ -155,10 +155,11 @@ class Log:
     @property
     def block_bytes_maximum(self) -> int:
         """The largest block that can be appended."""
-        return MAXIMUM_BLOCK_BYTES - self._padding
+        return MAXIMUM_BLOCK_BYTES - self.padding
 
     @property
-    def _padding(self) -> int:
+    def padding(self) -> int:
+        """Bytes that encryption adds to each block."""
         return PADDING_BYTES if self.encrypted else 0
 
     def _present_cipher(self) -> BlockCipher | None:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import trio
 
 from hypercore.io.core import Core
 from hypercore.io.events import CoreEvent, Downloaded
-from hypercore.io.replication import ConnectFailed, Replication, open_replication
+from hypercore.io.replication import Replication, open_replication
+from node.cli.links import Address, linked
 from node.cli.output import Refused
 from node.cli.progress import progress_bar
-
-if TYPE_CHECKING:
-    from hypercore.io.session import Session
-
-REDIAL_SECONDS = 1.0
-
-Address = tuple[str, int]
 
 
 async def clone(key: str, peers: Sequence[Address], directory: Path, patience_seconds: float) -> Core:
@@ -31,42 +24,12 @@ async def clone(key: str, peers: Sequence[Address], directory: Path, patience_se
     try:
         async with open_replication() as replication:
             replication.add(core)
-            sessions = await _connect(replication, peers)
-            async with trio.open_nursery() as nursery:
-                for address, session in sessions.items():
-                    nursery.start_soon(_redial, replication, address, session)
+            async with linked(replication, peers):
                 await _download(replication, core, patience_seconds)
-                nursery.cancel_scope.cancel()
     except BaseException:
         core.close()
         raise
     return core
-
-
-async def _connect(replication: Replication, peers: Sequence[Address]) -> dict[Address, Session | None]:
-    sessions: dict[Address, Session | None] = {}
-    refusals = []
-    for address in dict.fromkeys(peers):
-        try:
-            sessions[address] = await replication.connect(*address)
-        except ConnectFailed as error:
-            sessions[address] = None
-            refusals.append(str(error))
-    if len(refusals) == len(sessions):
-        raise Refused(f"no peer answers: {refusals[0]}")
-    return sessions
-
-
-async def _redial(replication: Replication, address: Address, session: Session | None) -> None:
-    """Keeps a link to a peer, however often it goes away."""
-    while True:
-        if session is not None:
-            await session.ended.wait()
-        await trio.sleep(REDIAL_SECONDS)
-        try:
-            session = await replication.connect(*address)
-        except ConnectFailed:
-            session = None
 
 
 async def _download(replication: Replication, core: Core, patience_seconds: float) -> None:

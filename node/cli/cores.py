@@ -68,7 +68,7 @@ def append(
         size = block_bytes or STORED_BLOCK_BYTES - (PADDING_BYTES if log.encrypted else 0)
         before, done = log.length, 0
         try:
-            with progress_bar("appending", _bytes_of(source)) as show:
+            with progress_bar("appending", size_of(source)) as show:
                 while batch := [block for _ in range(BATCH_BLOCKS) if (block := source.read(size))]:
                     log.append(batch)
                     done += sum(map(len, batch))
@@ -165,9 +165,7 @@ def check(
         if not directory.is_dir():
             raise Refused(f"{directory} is no directory")
         with progress_bar("checking", unit="blocks") as show:
-            report = check_core(
-                DiskDirectory(directory), repair=repair, progress=lambda block, of: show(block + 1, of)
-            )
+            report = check_core(DiskDirectory(directory), repair=repair, progress=lambda block, of: show(block + 1, of))
         facts: dict[str, object] = {
             "key": report.key.hex(),
             "length": report.length,
@@ -225,9 +223,12 @@ def _source(file: Path) -> Iterator[BinaryIO]:
         yield source
 
 
-def _bytes_of(source: BinaryIO) -> int | None:
+def size_of(source: BinaryIO) -> int | None:
     """The size of a file; None for what has none, such as a pipe."""
-    status = os.fstat(source.fileno())
+    try:
+        status = os.fstat(source.fileno())
+    except OSError:
+        return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 

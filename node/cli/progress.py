@@ -37,7 +37,6 @@ def progress_bar(
         DownloadColumn,
         MofNCompleteColumn,
         Progress,
-        ProgressColumn,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
