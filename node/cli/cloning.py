@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ async def clone(key: str, peers: Sequence[Address], directory: Path, patience_se
 
     What came before a failure or a stop is kept, and fetched no second time.
     """
+    is_new = not await trio.Path(directory).exists()
     core = await trio.to_thread.run_sync(Core.open, directory, key)
     try:
         async with open_replication() as replication:
@@ -28,6 +30,8 @@ async def clone(key: str, peers: Sequence[Address], directory: Path, patience_se
                 await _download(replication, core, patience_seconds)
     except BaseException:
         core.close()
+        if is_new and core.length == 0:
+            shutil.rmtree(directory)
         raise
     return core
 

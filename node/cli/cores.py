@@ -162,8 +162,7 @@ def check(
     from hypercore.io.files import DiskDirectory
 
     with refusing(HypercoreError, OSError):
-        if not directory.is_dir():
-            raise Refused(f"{directory} is no directory")
+        _require_core(directory)
         with progress_bar("checking", unit="blocks") as show:
             report = check_core(DiskDirectory(directory), repair=repair, progress=lambda block, of: show(block + 1, of))
         facts: dict[str, object] = {
@@ -203,15 +202,16 @@ def _opened(directory: Path, encryption_key: Path | None) -> Iterator[Log]:
 
 
 def _open_core(directory: Path) -> Core:
-    from hypercore.errors import StoreMissing
     from hypercore.io.core import Core
 
-    try:
-        if directory.is_dir():
-            return Core.open(directory)
-    except StoreMissing:
-        pass
-    raise Refused(f"there is no core in {directory}: make one with `datdot core create {directory}`")
+    _require_core(directory)
+    return Core.open(directory)
+
+
+def _require_core(directory: Path) -> None:
+    """Raises Refused where opening would leave a lock in a directory that is none of ours."""
+    if not (directory / "identity").is_file():
+        raise Refused(f"there is no core in {directory}: make one with `datdot core create {directory}`")
 
 
 @contextmanager

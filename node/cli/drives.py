@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -13,6 +14,7 @@ import typer
 
 from node.cli.cores import endpoint, size_of
 from node.cli.encryption import KEY_FILE, EncryptionKey, encryption_key_of, make_encryption_key
+from node.cli.options import set_up_logs
 from node.cli.output import Refused, print_event, print_result, printable, refusing
 from node.cli.progress import progress_bar
 
@@ -54,15 +56,18 @@ def put(
         )
         done = 0
 
-        def parts() -> Iterator[bytes]:
+        async def read() -> AsyncGenerator[bytes, None]:
             nonlocal done
-            while part := source.read(READ_BYTES):
+            # What is typed may never come, and a stop must not wait for it. The stubs in use know an older trio.
+            take = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # type: ignore[call-arg]
+            while part := await take(source.read, READ_BYTES):
                 yield part
                 done += len(part)
                 show(done, None)
 
         with source, progress_bar("writing", size_of(source)) as show:
-            await drive.write(path, parts(), executable=executable)
+            async with aclosing(read()) as parts:
+                await drive.write(path, parts, executable=executable)
         return await _facts(drive)
 
     _print(_run(write, directory, create=True, encryption_key=encryption_key, encrypted=encrypted), as_json)
@@ -301,16 +306,21 @@ def _run(
 
     What is `endless` is meant to be stopped.
     """
-    from hypercore.errors import HypercoreError
+    from hypercore.errors import DecodeError, HypercoreError
     from node.cli.running import run_until_stopped
 
     async def program() -> tuple[Any]:
         async with _opened(directory, key, addresses, create, secret) as drive:
             if version is not None and version > drive.version:
                 raise Refused(f"the drive is at version {drive.version}: there is no version {version} yet")
-            return (await work(drive, drive if version is None else drive.checkout(version)),)
+            try:
+                return (await work(drive, drive if version is None else drive.checkout(version)),)
+            except DecodeError as error:
+                key_file = "has another encryption key" if secret else "is encrypted: see --encryption-key"
+                raise Refused(f"this drive cannot be read ({error}); perhaps it {key_file}") from None
 
     with refusing(HypercoreError, OSError):
+        set_up_logs("warning", as_json=False)
         addresses = [endpoint(peer) for peer in peers or []]
         is_new = not (directory / "primary-key").exists()
         if key is None and not create and is_new:

@@ -32,11 +32,17 @@ async def linked(replication: Replication, peers: Sequence[Address]) -> AsyncIte
             refusals.append(str(error))
     if refusals and len(refusals) == len(sessions):
         raise Refused(f"no peer answers: {refusals[0]}")
+    failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         for address, session in sessions.items():
             nursery.start_soon(_redial, replication, address, session)
-        yield
+        try:
+            yield
+        except Exception as problem:  # raised again below, outside of the nursery, which would wrap it in a group
+            failure = problem
         nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 async def _redial(replication: Replication, address: Address, session: Session | None) -> None:

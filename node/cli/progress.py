@@ -42,7 +42,7 @@ def progress_bar(
         TransferSpeedColumn,
     )
 
-    amounts: tuple[ProgressColumn, ...] = (DownloadColumn(binary_units=True), TransferSpeedColumn())
+    amounts: tuple[ProgressColumn, ...] = (DownloadColumn(), TransferSpeedColumn())
     if unit != "bytes":
         amounts = (MofNCompleteColumn(), TextColumn(unit), _speed_column(unit))
     progress = Progress(
