@@ -39,7 +39,8 @@ from hypercore.io.blobs import Blobs, Chunks
 from hypercore.io.core import Core
 from hypercore.io.corestore import CoreNamespace
 from hypercore.io.drive_iterators import DriveChange, Mapped, Opened, listed, step_between, step_of_history, text_of
-from hypercore.io.log import TIMEOUT_SECONDS, Log
+from hypercore.io.log import Log
+from hypercore.io.log_reader import TIMEOUT_SECONDS
 
 
 class NoSuchFile(HypercoreError, FileNotFoundError):
