@@ -181,17 +181,16 @@ class LogReader:
         return download
 
     async def update(self, length: int | None = None, *, timeout_seconds: float | None = None) -> int:
-        """Waits for `length` blocks; without it for the longest log that a peer has told of by now, at least one block.
+        """Waits for `length` blocks; without it for the newest log of the peers linked by now, at least one block.
 
-        Returns the length. Raises `ReplicationTimeout` when nobody told of so many in time.
+        Returns the length. Raises `ReplicationTimeout` when it did not come in time.
         """
-        if self.replication is None:
-            return self.length
-        replicator = self.replication.add(self.core)
-        heads = [peer.remote for peer in replicator.peers if peer.remote is not None]
-        wanted = max([head.length for head in heads if head.fork >= self.core.fork] + [self.length, length or 1])
-        if wanted > self.length:
-            await self.replication.update(self.core, wanted, timeout_seconds=self._patience(timeout_seconds))
+        if self.replication is not None:
+            patience = self._patience(timeout_seconds)
+            if length is None:
+                await self.replication.catch_up(self.core, timeout_seconds=patience)
+            if self.length < (length or 1):
+                await self.replication.update(self.core, length or 1, timeout_seconds=patience)
         return self.length
 
     def subscribe(self, listener: Callable[[CoreEvent], None]) -> Callable[[], None]:

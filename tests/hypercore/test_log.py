@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock, memory_stream_pair
 
 from hypercore.errors import (
     BlockNotAvailable,
@@ -23,7 +24,8 @@ from hypercore.io.corestore import Corestore
 from hypercore.io.download import DownloadCancelled
 from hypercore.io.events import Appended, CoreEvent
 from hypercore.io.log import Log
-from hypercore.io.replication import Replication, ReplicationTimeout, open_replication
+from hypercore.io.replication import HEAD_SECONDS, Replication, ReplicationTimeout, open_replication
+from hypercore.io.session import Session
 
 KEY = bytes(range(32))
 PATIENCE_SECONDS = 30
@@ -131,6 +133,57 @@ async def test_closing_the_last_handle_ends_the_replication_of_its_core() -> Non
         log.close()
         while peer.is_open:
             await trio.lowlevel.checkpoint()
+
+
+async def test_update_waits_for_what_peers_that_were_just_linked_have() -> None:
+    author = written()
+    async with copied(author) as (log, theirs), open_replication() as again:
+        theirs.remove(author.core)
+        author.append([b"more"] * 5)
+        again.add(author.core)
+        assert log.replication is not None
+        await log.replication.connect("127.0.0.1", await again.listen())
+        assert await log.update() == 17
+
+
+async def test_update_follows_an_author_who_went_back() -> None:
+    author = written()
+    async with copied(author) as (log, theirs), open_replication() as again:
+        theirs.remove(author.core)
+        author.truncate(4)
+        again.add(author.core)
+        assert log.replication is not None
+        await log.replication.connect("127.0.0.1", await again.listen())
+        assert await log.update() == 4
+        assert log.fork == 1
+
+
+async def test_update_does_not_wait_for_peers_that_do_not_have_the_core(autojump_clock: MockClock) -> None:
+    ours_end, their_end = memory_stream_pair()
+    async with open_replication() as theirs, open_replication() as ours:
+        log = Log.open(replication=ours)
+        log.append(b"mine")
+        session = ours.attach(ours_end, is_initiator=True)
+        theirs.attach(their_end, is_initiator=False)
+        await session.established.wait()
+        assert await log.update() == 1
+        assert trio.current_time() < HEAD_SECONDS
+
+
+async def test_update_gives_silent_peers_a_bounded_time(autojump_clock: MockClock) -> None:
+    ours_end, their_end = memory_stream_pair()
+    async with open_replication() as ours:
+        log = Log.open(replication=ours)
+        log.append(b"mine")
+        session = ours.attach(ours_end, is_initiator=True)
+        silent = Session(their_end, is_initiator=False)
+        silent._answer_open = lambda event: None  # type: ignore[method-assign]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(silent.run)
+            await session.established.wait()
+            assert await log.update() == 1
+            assert trio.current_time() >= HEAD_SECONDS
+            nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("encryption_key", [None, KEY])
@@ -255,7 +308,7 @@ async def test_a_wait_that_is_cancelled_ends_its_download() -> None:
         assert download.cancelled
 
 
-async def test_a_download_that_brings_nothing_in_time_says_what_is_missing(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_download_that_brings_nothing_in_time_says_what_is_missing(autojump_clock: MockClock) -> None:
     async with open_replication() as replication:
         log = Log.open(key=KEY, replication=replication, timeout_seconds=5)
         with pytest.raises(ReplicationTimeout, match="no block came for 5 s: 2 blocks are missing"):
