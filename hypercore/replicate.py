@@ -30,7 +30,8 @@ ExtensionHandler = Callable[[ReplicationPeer, str, bytes], None]
 class Replicator:
     """All peers of one core.
 
-    `on_extension(peer, name, message)` gets messages of extensions, `on_peer_state()` hears when a peer told its head.
+    `on_extension(peer, name, message)` gets messages of extensions, `on_peer_state()` hears when a peer told its head
+    or left.
     """
 
     def __init__(
@@ -177,6 +178,10 @@ class Replicator:
         """A peer told its state; others may take over growth from it."""
         if self._heads.idle:
             self.wake()
+        self.peers_changed()
+
+    def peers_changed(self) -> None:
+        """A peer told its head, or will tell none any more."""
         if self._on_peer_state is not None:
             self._on_peer_state()
 

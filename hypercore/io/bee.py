@@ -214,7 +214,7 @@ class Bee(BeeView):
         return Bee._below(self._shared, self._prefix + _bytes(name) + SEPARATOR)
 
     async def update(self, version: int | None = None, *, timeout_seconds: float | None = None) -> int:
-        """Waits for a version, or the newest that connected peers have told of by now, and returns the present one."""
+        """Waits for a version, or for the newest of the peers linked by now, and returns the present one."""
         return await self.log.update(version, timeout_seconds=timeout_seconds)
 
     def watch(

@@ -1,4 +1,4 @@
-"""Contents of any size in one core, cut into blocks of 64 KiB, and byte ranges of them back.
+"""Contents of any size in one core, cut into blocks of 64 KiB as stored, and byte ranges of them back.
 
     from hypercore.io.blobs import Blobs
     from hypercore.io.corestore import Corestore
@@ -39,18 +39,20 @@ class Blobs:
         """Stores the chunks, put together; other writers wait. Raises `ReadOnly`."""
         async with self._lock:
             start, byte_offset = self.log.length, self.log.byte_length
+            block_bytes = BLOB_BLOCK_BYTES - self.log.padding  # stored blocks are never larger, encrypted or not
+            batch_bytes = BLOCKS_PER_APPEND * block_bytes
             rest = bytearray()
             written = 0
             async for chunk in _each(chunks):
                 rest += chunk
                 written += len(chunk)
-                while len(rest) >= BLOCKS_PER_APPEND * BLOB_BLOCK_BYTES:
-                    self.log.append(_cut(rest[: BLOCKS_PER_APPEND * BLOB_BLOCK_BYTES]))
-                    del rest[: BLOCKS_PER_APPEND * BLOB_BLOCK_BYTES]
+                while len(rest) >= batch_bytes:
+                    self.log.append(_cut(rest[:batch_bytes], block_bytes))
+                    del rest[:batch_bytes]
             if rest:
-                self.log.append(_cut(rest))
+                self.log.append(_cut(rest, block_bytes))
             length = self.log.length - start
-            if length != -(-written // BLOB_BLOCK_BYTES):
+            if length != -(-written // block_bytes):
                 raise LocalProtocolError("the log changed under a writer: write through one Blobs only")
             return Blob(start, byte_offset, length, written)
 
@@ -165,8 +167,8 @@ def _end(blob: Blob) -> int:
     return blob.block_offset + blob.block_length
 
 
-def _cut(data: bytearray) -> list[bytes]:
-    return [bytes(data[start : start + BLOB_BLOCK_BYTES]) for start in range(0, len(data), BLOB_BLOCK_BYTES)]
+def _cut(data: bytearray, block_bytes: int) -> list[bytes]:
+    return [bytes(data[start : start + block_bytes]) for start in range(0, len(data), block_bytes)]
 
 
 async def _each(chunks: Chunks) -> AsyncIterator[bytes]:

@@ -1,4 +1,17 @@
-"""A local copy of one hypercore: append, read, prove, and apply what peers prove."""
+"""A local copy of one hypercore: append, read, prove, and apply what peers prove.
+
+    from hypercore.io.core import Core
+    from hypercore.proof import BlockRequest, ProofRequest, UpgradeRequest
+
+    author = Core.create(Path("author"))
+    author.append([b"one", b"two"])
+    copy = Core.open(Path("copy"), author.key)
+    request = ProofRequest(0, block=BlockRequest(1, 0), upgrade=UpgradeRequest(0, 2), manifest=True)
+    copy.apply(author.proof(request))                       # what a peer sends; raises InvalidProof unless it holds
+    assert copy.length == 2 and copy.get(1) == b"two" and not copy.has(0)
+
+Applications use `hypercore.io.log.Log`, a handle of a core that decrypts and waits for peers.
+"""
 
 import os
 from dataclasses import replace

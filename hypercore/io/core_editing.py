@@ -190,11 +190,6 @@ class CoreEditor(CoreState):
         for snapshot in tuple(self._snapshots):
             snapshot.keep(start, end, goes_back=goes_back)
 
-    def _data_range(self, start: int, end: int) -> tuple[int, int]:
-        first = merkle.byte_offset(self._read_node, self.length, 2 * start)
-        last = merkle.require(self._read_node, 2 * end - 2)
-        return first, merkle.byte_offset(self._read_node, self.length, last.index) + last.size - first
-
     def _update_contiguous(self, index: int) -> None:
         if index == self._contiguous:
             self._contiguous = self._store.bitfield.first_unset(index)

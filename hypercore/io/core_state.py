@@ -184,6 +184,16 @@ class CoreState:
             raise BlockNotAvailable(f"block {index} is neither in its source nor in the store")
         raise StoreCorrupt(f"the stored bytes of block {index} do not have its hash")
 
+    def block_bytes(self, index: int) -> int:
+        """The size of a block that is here, or of which a proof came; raises `BlockNotAvailable`."""
+        self._check_open()
+        return merkle.require(self._read_node, 2 * index).size
+
+    def stored_bytes(self) -> int:
+        """Bytes of the blocks that are here."""
+        self._check_open()
+        return sum(self._data_range(*run)[1] for run in self._store.bitfield.runs(0, self.length))
+
     def seek(self, byte_offset: int, padding: int = 0) -> tuple[int, int]:
         """(block, offset in it) of a byte of the log; its end is (length, 0). Blocks count as `padding` bytes smaller.
 
@@ -232,6 +242,12 @@ class CoreState:
         if self._next_offset[:2] == (self.fork, index):
             return self._next_offset[2]
         return merkle.byte_offset(read, length, 2 * index)
+
+    def _data_range(self, start: int, end: int) -> tuple[int, int]:
+        """(first byte, count) of blocks that are here, one after another."""
+        first = merkle.byte_offset(self._read_node, self.length, 2 * start)
+        last = merkle.require(self._read_node, 2 * end - 2)
+        return first, merkle.byte_offset(self._read_node, self.length, last.index) + last.size - first
 
     def _read_node(self, index: int) -> Node | None:
         return self._store.read_node(index)

@@ -33,7 +33,8 @@ from hypercore.crypto import KeyPair
 from hypercore.errors import CoreClosed, LocalProtocolError, StoreCorrupt, StoreError, StoreMissing
 from hypercore.io.core import Core
 from hypercore.io.files import Directory, DiskDirectory, MemoryDirectory
-from hypercore.io.log import TIMEOUT_SECONDS, Log
+from hypercore.io.log import Log
+from hypercore.io.log_reader import TIMEOUT_SECONDS, LogReader
 from hypercore.io.replication import Replication, open_replication
 from hypercore.io.store import Durability
 from hypercore.manifest import Manifest
@@ -47,7 +48,7 @@ _ABOUT_FILE = "about"
 
 
 @dataclass(frozen=True, slots=True)
-class CoreInfo:
+class StoredCore:
     """A core in a store. `name` and `namespace` are None for cores that were not opened by a name."""
 
     key: bytes
@@ -70,7 +71,7 @@ def derive_key_pair(primary_key: bytes, namespace: bytes, name: str) -> KeyPair:
 @dataclass(slots=True)
 class _OpenCore:
     core: Core
-    handles: list[Log]
+    handles: list[LogReader]
 
 
 class _Shared:
@@ -118,7 +119,7 @@ class _Shared:
         folder = self.path / "cores"
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 
-    def about(self, discovery_key: bytes) -> CoreInfo | None:
+    def about(self, discovery_key: bytes) -> StoredCore | None:
         """What is noted of a stored core."""
         noted = self.directory(discovery_key).load(_ABOUT_FILE)
         if noted is None:
@@ -126,7 +127,7 @@ class _Shared:
         try:
             fields = json.loads(noted)
             namespace = fields["namespace"]
-            return CoreInfo(
+            return StoredCore(
                 bytes.fromhex(fields["key"]), discovery_key, fields["name"], namespace and bytes.fromhex(namespace)
             )
         except (ValueError, KeyError, TypeError):
@@ -167,11 +168,11 @@ class _Shared:
                 return Core.create(directory=directory, key_pair=pair, manifest=manifest, durability=self.durability)
         return Core.open(directory=directory, key=key, durability=self.durability)
 
-    def handle(self, core: Core, log: Log) -> None:
+    def handle(self, core: Core, log: LogReader) -> None:
         """Counts a handle."""
         self._cores[core.discovery_key].handles.append(log)
 
-    def release(self, log: Log) -> None:
+    def release(self, log: LogReader) -> None:
         """Uncounts a handle; a core without any is closed, unless peers are being served from it."""
         found = self._cores.get(log.core.discovery_key)
         if found is None or log not in found.handles:
@@ -274,22 +275,20 @@ class CoreNamespace:
         if key is None:
             raise LocalProtocolError("a core is opened by its name, its key, its key pair or its manifest")
         core = self._shared.open(crypto.parse_key(key), manifest, key_pair, alias)
-        log = Log(
+        return Log(
             core,
             encryption_key=encryption_key,
             is_block_key=is_block_key,
             replication=self._shared.replication,
             timeout_seconds=timeout_seconds,
-            on_close=self._shared.release,
+            owner=self._shared,
         )
-        self._shared.handle(core, log)
-        return log
 
     def key_pair(self, name: str) -> KeyPair:
         """The signing key of the core `name` of this namespace."""
         return derive_key_pair(self._shared.primary_key, self._namespace, name)
 
-    def cores(self) -> list[CoreInfo]:
+    def cores(self) -> list[StoredCore]:
         """All cores of the store, or, on a namespace, those that were opened by a name in it."""
         everything = [self._shared.about(bytes.fromhex(name)) for name in self._shared.names()]
         mine = self._namespace
@@ -319,9 +318,10 @@ class Corestore(CoreNamespace):
     """
 
     def __init__(
-        self, path: Path | None = None, primary_key: bytes | None = None, *, durability: Durability = "fsync"
+        self, path: Path | str | None = None, primary_key: bytes | None = None, *, durability: Durability = "fsync"
     ) -> None:
-        super().__init__(_Shared(path, primary_key, durability), ROOT_NAMESPACE)
+        directory = None if path is None else Path(path)
+        super().__init__(_Shared(directory, primary_key, durability), ROOT_NAMESPACE)
 
     def close(self) -> None:
         """Closes all cores and gives the directory free; closing twice is fine."""

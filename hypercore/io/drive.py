@@ -39,7 +39,8 @@ from hypercore.io.blobs import Blobs, Chunks
 from hypercore.io.core import Core
 from hypercore.io.corestore import CoreNamespace
 from hypercore.io.drive_iterators import DriveChange, Mapped, Opened, listed, step_between, step_of_history, text_of
-from hypercore.io.log import TIMEOUT_SECONDS, Log
+from hypercore.io.log import Log
+from hypercore.io.log_reader import TIMEOUT_SECONDS
 
 
 class NoSuchFile(HypercoreError, FileNotFoundError):
@@ -248,7 +249,7 @@ class Drive(DriveView):
         return 0 if entry is None or entry.blob is None else await (await self.blobs()).clear(entry.blob)
 
     async def update(self, version: int | None = None, *, timeout_seconds: float | None = None) -> int:
-        """Waits for a version, or the newest that connected peers have told of by now, and returns the present one."""
+        """Waits for a version, or for the newest of the peers linked by now, and returns the present one."""
         return await self.bee.update(version, timeout_seconds=timeout_seconds)
 
     async def download(self, folder: str = "/") -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,40 +60,59 @@ class MirrorReport:
             self.skipped.append(f"{path}: {why}")
 
 
-async def mirror_in(drive: Drive, folder: Path, prefix: str = "/", *, prune: bool = False) -> MirrorReport:
+Progress = Callable[[int, int], None]
+"""Told how many bytes of file contents are done, and of how many."""
+
+
+async def mirror_in(
+    drive: Drive,
+    folder: Path,
+    prefix: str = "/",
+    *,
+    prune: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> MirrorReport:
     """Puts the files and links of a folder into a drive below `prefix`; `prune` removes what the folder lacks.
 
-    Entries change in atomic steps of ENTRIES_PER_CHANGE. Raises `OSError` when the folder cannot be read.
+    Entries change in atomic steps of ENTRIES_PER_CHANGE. With `dry_run` the drive stays as it is, and the report tells
+    what would change. Raises `OSError` when the folder cannot be read.
     """
     report = MirrorReport()
     base = normalize_path(prefix)
     found = await trio.to_thread.run_sync(_local_files, folder, report)
+    tally = _Tally(progress, sum(status.st_size for _, status in found if stat.S_ISREG(status.st_mode)))
+    importer = _Importer(drive, folder, report, tally, dry_run)
     pending: dict[str, DriveEntry | None] = {}
     seen = set()
     for name, status in found:
         path = normalize_path(name, base=base)
         seen.add(path)
         present = await drive.entry(path)
-        entry = await _imported(drive, folder, name, status, present, report)
+        entry = await importer.entry_of(name, status, present)
         if entry is None:
             report.same += 1
             continue
-        pending[path] = entry
         report.added += present is None
         report.changed += present is not None
+        if not dry_run:
+            pending[path] = entry
         if len(pending) >= ENTRIES_PER_CHANGE:
             await drive.change(pending)
             pending.clear()
     if prune:
         async for path, _ in drive.list(base):
-            if path not in seen and path not in pending:
+            if path not in seen:
                 pending[path] = None
                 report.removed += 1
-    await drive.change(pending)
+    if not dry_run:
+        await drive.change(pending)
     return report
 
 
-async def mirror_out(drive: DriveView, folder: Path, prefix: str = "/", *, prune: bool = False) -> MirrorReport:
+async def mirror_out(
+    drive: DriveView, folder: Path, prefix: str = "/", *, prune: bool = False, progress: Progress | None = None
+) -> MirrorReport:
     """Writes what a drive has below `prefix` into a folder, each file whole or not at all.
 
     `prune` removes local files and links that the drive lacks. Raises `OSError` when the folder cannot be written.
@@ -101,6 +120,8 @@ async def mirror_out(drive: DriveView, folder: Path, prefix: str = "/", *, prune
     report = MirrorReport()
     base = normalize_path(prefix)
     await trio.to_thread.run_sync(lambda: folder.mkdir(parents=True, exist_ok=True))
+    sizes = [await drive.size(entry) async for _, entry in drive.list(base)] if progress is not None else []
+    tally = _Tally(progress, sum(sizes))
     seen = set()
     async for path, entry in drive.list(base):
         name = path[len(base.rstrip("/")) + 1 :]
@@ -113,7 +134,7 @@ async def mirror_out(drive: DriveView, folder: Path, prefix: str = "/", *, prune
         if entry.linkname is not None:
             await _export_link(target, name, path, entry.linkname, report)
         elif entry.blob is not None:
-            await _export_file(drive, target, entry, report)
+            await _export_file(drive, target, entry, report, tally)
         else:
             report.skip(path, "neither a file nor a link")
     if prune:
@@ -122,6 +143,20 @@ async def mirror_out(drive: DriveView, folder: Path, prefix: str = "/", *, prune
                 await trio.to_thread.run_sync((folder / name).unlink)
                 report.removed += 1
     return report
+
+
+class _Tally:
+    """Adds up for a `Progress`."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._done = 0
+        self._total = total
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if self._progress is not None:
+            self._progress(self._done, self._total)
 
 
 def _local_files(folder: Path, report: MirrorReport) -> list[tuple[str, os.stat_result]]:
@@ -157,27 +192,41 @@ def _is_text(name: str) -> bool:
     return True
 
 
-async def _imported(
-    drive: Drive, folder: Path, name: str, status: os.stat_result, present: DriveEntry | None, report: MirrorReport
-) -> DriveEntry | None:
-    """The entry that a local file needs; None when the drive has it already."""
-    path = folder / name
-    if stat.S_ISLNK(status.st_mode):
-        target = await trio.to_thread.run_sync(os.readlink, path)
-        root = await trio.to_thread.run_sync(os.path.realpath, folder)
-        if target.startswith(f"{root}/"):
-            target = target[len(root) :]
-        return None if present is not None and present.linkname == target else DriveEntry(linkname=target)
-    executable = bool(status.st_mode & stat.S_IXUSR)
-    metadata = present.metadata if present is not None else None
-    if present is not None and present.blob is not None and await _same_content(drive, path, status, present):
-        if present.executable == executable:
-            return None
-        return DriveEntry(executable=executable, blob=present.blob, metadata=metadata)
-    async with aclosing(_chunks(path)) as chunks:
-        blob = await (await drive.blobs()).write(chunks)
-    report.bytes_written += blob.byte_length
-    return DriveEntry(executable=executable, blob=blob, metadata=metadata)
+@dataclass(frozen=True, slots=True)
+class _Importer:
+    """Makes entries of local files."""
+
+    drive: Drive
+    folder: Path
+    report: MirrorReport
+    tally: _Tally
+    dry_run: bool
+
+    async def entry_of(
+        self, name: str, status: os.stat_result, present: DriveEntry | None
+    ) -> DriveEntry | None:
+        """The entry that a local file needs; None when the drive has it already."""
+        path = self.folder / name
+        if stat.S_ISLNK(status.st_mode):
+            target = await trio.to_thread.run_sync(os.readlink, path)
+            root = await trio.to_thread.run_sync(os.path.realpath, self.folder)
+            if target.startswith(f"{root}/"):
+                target = target[len(root) :]
+            return None if present is not None and present.linkname == target else DriveEntry(linkname=target)
+        executable = bool(status.st_mode & stat.S_IXUSR)
+        metadata = present.metadata if present is not None else None
+        if present is not None and present.blob is not None and await _same_content(self.drive, path, status, present):
+            self.tally.add(status.st_size)
+            if present.executable == executable:
+                return None
+            return DriveEntry(executable=executable, blob=present.blob, metadata=metadata)
+        if self.dry_run:
+            self.tally.add(status.st_size)
+            return DriveEntry(executable=executable, metadata=metadata)
+        async with aclosing(_chunks(path, self.tally)) as chunks:
+            blob = await (await self.drive.blobs()).write(chunks)
+        self.report.bytes_written += blob.byte_length
+        return DriveEntry(executable=executable, blob=blob, metadata=metadata)
 
 
 async def _same_content(drive: DriveView, path: Path, status: os.stat_result, entry: DriveEntry) -> bool:
@@ -192,10 +241,11 @@ async def _same_content(drive: DriveView, path: Path, status: os.stat_result, en
         return not await file.read(1)
 
 
-async def _chunks(path: Path) -> AsyncGenerator[bytes, None]:
+async def _chunks(path: Path, tally: _Tally) -> AsyncGenerator[bytes, None]:
     async with await trio.open_file(path, "rb") as file:
         while chunk := await file.read(READ_BYTES):
             yield chunk
+            tally.add(len(chunk))
 
 
 def _unsafe(folder: Path, name: str) -> str | None:
@@ -252,25 +302,30 @@ def _make_link(target: Path, wanted: str) -> None:
     temporary.replace(target)
 
 
-async def _export_file(drive: DriveView, target: Path, entry: DriveEntry, report: MirrorReport) -> None:
+async def _export_file(
+    drive: DriveView, target: Path, entry: DriveEntry, report: MirrorReport, tally: _Tally
+) -> None:
     try:
         status: os.stat_result | None = await trio.to_thread.run_sync(target.lstat)
     except FileNotFoundError:
         status = None
     mode = 0o755 if entry.executable else 0o644
     if status is not None and stat.S_ISREG(status.st_mode) and await _same_content(drive, target, status, entry):
+        tally.add(status.st_size)
         if bool(status.st_mode & stat.S_IXUSR) == entry.executable:
             report.same += 1
         else:
             await trio.to_thread.run_sync(target.chmod, mode)
             report.changed += 1
         return
-    await _write_file(drive, target, entry, mode, report)
+    await _write_file(drive, target, entry, mode, report, tally)
     report.changed += status is not None
     report.added += status is None
 
 
-async def _write_file(drive: DriveView, target: Path, entry: DriveEntry, mode: int, report: MirrorReport) -> None:
+async def _write_file(
+    drive: DriveView, target: Path, entry: DriveEntry, mode: int, report: MirrorReport, tally: _Tally
+) -> None:
     """Writes next to the target and moves into place, so that nobody sees half a file."""
     assert entry.blob is not None
     await trio.to_thread.run_sync(lambda: target.parent.mkdir(parents=True, exist_ok=True))
@@ -282,6 +337,7 @@ async def _write_file(drive: DriveView, target: Path, entry: DriveEntry, mode: i
         async with trio.wrap_file(os.fdopen(descriptor, "wb")) as file:
             async for part in blobs.read(entry.blob):
                 report.bytes_written += await file.write(part)
+                tally.add(len(part))
         await trio.to_thread.run_sync(temporary.replace, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,11 +1,16 @@
 """A core as applications read and write it: plain blocks, decrypted, from here or from peers.
 
-    from hypercore.io.core import Core
     from hypercore.io.log import Log
 
-    log = Log(Core.create(), encryption_key=bytes(32))
-    log.append([b"hello"])
-    assert await log.get(0) == b"hello"                 # log.core.get(0) is the ciphertext that peers relay
+    async with Log.open(Path("diary"), encryption_key=bytes(32)) as log:
+        log.append([b"hello", b"world"])
+        assert await log.get(0) == b"hello"                 # log.core.get(0) is the ciphertext that peers relay
+        assert [block async for block in log.blocks()] == [b"hello", b"world"]
+        with log.snapshot() as before:
+            log.truncate(1)
+            assert await before.get(1) == b"world"
+        other = log.session()                               # a second handle: the core closes with the last one
+        other.close()
 
 Encryption lives here and not in `Core`, so whoever stores, proves and relays a core needs no key and handles only what
 its author signed.
@@ -13,67 +18,102 @@ its author signed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from hypercore import merkle
-from hypercore.encryption import PADDING_BYTES, BlockCipher
-from hypercore.errors import BlockNotAvailable, CoreClosed
+from hypercore.crypto import KeyPair
+from hypercore.errors import BlockNotAvailable, SnapshotNotAvailable, StoreMissing
 from hypercore.io.core import MAXIMUM_BLOCK_BYTES, Core
+from hypercore.io.log_reader import TIMEOUT_SECONDS, LogReader
 from hypercore.io.replication import Replication
-from hypercore.manifest import verifier_for
+from hypercore.io.snapshot import Snapshot
+from hypercore.io.store import Durability
+from hypercore.manifest import Manifest
 
-TIMEOUT_SECONDS = 60.0
-READ_AHEAD_BLOCKS = 64
+
+class _SoleOwner:
+    """Closes one core with its last handle."""
+
+    def __init__(self) -> None:
+        self._handles: list[LogReader] = []
+
+    def handle(self, core: Core, log: LogReader) -> None:
+        self._handles.append(log)
+
+    def release(self, log: LogReader) -> None:
+        self._handles.remove(log)
+        if not self._handles:
+            if log.replication is not None:
+                log.replication.remove(log.core)
+            log.core.close()
 
 
-class Log:
+class Log(LogReader):
     """A handle of one core. With a `replication` missing blocks come from peers; without one `get` fails at once.
 
-    Made by `Corestore.get`, or from a core that is already open. `timeout_seconds` bounds every wait for peers (None
-    waits for ever). Closing it leaves a core that was passed in open.
+    Made by `Log.open`, by `Corestore.get`, or from a core that is already open, which then stays open. The core closes
+    when the last handle does. `timeout_seconds` bounds every wait for peers (None waits for ever).
     """
 
-    def __init__(
-        self,
-        core: Core,
+    @classmethod
+    def open(
+        cls,
+        path: Path | str | None = None,
+        key: bytes | str | None = None,
         *,
+        key_pair: KeyPair | None = None,
+        manifest: Manifest | None = None,
+        durability: Durability = "fsync",
         encryption_key: bytes | None = None,
-        is_block_key: bool = False,
         replication: Replication | None = None,
         timeout_seconds: float | None = TIMEOUT_SECONDS,
-        on_close: Callable[[Log], None] | None = None,
-    ) -> None:
-        self.core = core
-        self.replication = replication
-        self.timeout_seconds = timeout_seconds
-        self._encryption_key = encryption_key
-        self._is_block_key = is_block_key
-        self._cipher: tuple[bool, BlockCipher] | None = None
-        self._on_close = on_close
-        self._closed = False
+    ) -> Log:
+        """The log in a directory, or in memory; where there is none yet a new one: ours, or with `key` a copy of it.
+
+        With a `replication` peers get it and fill it. Raises as `Core.open` and `Core.create`.
+        """
+        directory = None if path is None else Path(path)
+        try:
+            if key is None and directory is None:
+                raise StoreMissing("nothing is kept in memory")
+            core = Core.open(directory, key, key_pair=key_pair, durability=durability)
+        except StoreMissing:
+            if key is not None:
+                raise
+            core = Core.create(directory, key_pair=key_pair, manifest=manifest, durability=durability)
+        if replication is not None:
+            replication.add(core)
+        return cls(
+            core,
+            encryption_key=encryption_key,
+            replication=replication,
+            timeout_seconds=timeout_seconds,
+            owner=_SoleOwner(),
+        )
 
     @property
-    def key(self) -> bytes:
-        """The core's key."""
-        return self.core.key
+    def writable(self) -> bool:
+        """True when the signing key is here."""
+        return self.core.writable
 
     @property
-    def length(self) -> int:
-        """Number of blocks that are known of."""
-        return self.core.length
+    def block_bytes_maximum(self) -> int:
+        """The largest block that can be appended."""
+        return MAXIMUM_BLOCK_BYTES - self.padding
 
-    @property
-    def byte_length(self) -> int:
-        """Bytes of all blocks, without what encryption adds."""
-        return self.core.byte_length - self._padding * self.core.length
+    def session(self) -> Log:
+        """Another handle of the same core, with the same keys and patience, that is closed by itself."""
+        self._check_open()
+        return Log(self.core, owner=self._owner, **self._options())
 
-    @property
-    def encrypted(self) -> bool:
-        """True when blocks are decrypted with a key."""
-        return self._encryption_key is not None
+    def snapshot(self) -> LogSnapshot:
+        """The log as it is now, as a handle that only reads; later changes of the core do not show in it."""
+        self._check_open()
+        return LogSnapshot(self.core, self.core.snapshot(), owner=self._owner, **self._options())
 
     def append(self, blocks: bytes | Sequence[bytes]) -> int:
-        """Adds one block, or several as one atomic change; returns the new length. Raises `ReadOnly`."""
+        """Adds one block, or several as one atomic change; returns the new length. Raises as `Core.append`."""
         self._check_open()
         batch = [blocks] if isinstance(blocks, bytes) else list(blocks)
         cipher = self._present_cipher()
@@ -82,124 +122,88 @@ class Log:
             batch = [cipher.encrypt(index, fork, block) for index, block in enumerate(batch, start)]
         return self.core.append(batch)
 
-    async def get(self, index: int, *, timeout_seconds: float | None = None) -> bytes:
-        """Block `index`; waits for a peer to bring it when it is not here.
+    def truncate(self, length: int, fork: int | None = None) -> None:
+        """Goes back to the first `length` blocks and begins a new fork. Raises as `Core.truncate`."""
+        self._check_open()
+        self.core.truncate(length, fork)
 
-        Raises `BlockNotAvailable` without peers, `ReplicationTimeout` when none brought it in time.
+    def clear(self, start: int, end: int) -> int:
+        """Gives up the contents of blocks [start, end) here; returns the bytes that the file system took back."""
+        self._check_open()
+        return self.core.clear(start, end)
+
+    def user_data(self, name: str) -> bytes | None:
+        """A value that was kept with `set_user_data`. It stays on this machine."""
+        return self.core.user_data(name)
+
+    def set_user_data(self, name: str, value: bytes | None) -> None:
+        """Keeps a value under a name on this machine, or forgets it with None; at most 64 KiB together."""
+        self.core.set_user_data(name, value)
+
+
+class LogSnapshot(LogReader):
+    """A log as it was at one moment, made by `Log.snapshot`. Blocks that were not here then still come from peers."""
+
+    def __init__(self, core: Core, snapshot: Snapshot, **options: Any) -> None:
+        self._snapshot = snapshot
+        super().__init__(core, **options)
+
+    @property
+    def length(self) -> int:
+        """Number of blocks, for ever."""
+        return self._snapshot.length
+
+    @property
+    def byte_length(self) -> int:
+        """Bytes of all blocks, without what encryption adds."""
+        return self._snapshot.byte_length - self.padding * self.length
+
+    @property
+    def contiguous_length(self) -> int:
+        """Blocks from the start that are all here."""
+        return min(self.core.contiguous_length, self.length)
+
+    @property
+    def fork(self) -> int:
+        """The fork at that moment."""
+        return self._snapshot.fork
+
+    def has(self, index: int) -> bool:
+        """True when the block is here."""
+        return self._snapshot.has(index)
+
+    async def get(self, index: int, *, timeout_seconds: float | None = None) -> bytes:
+        """Block `index` as it was.
+
+        Raises as `Log.get`, and `SnapshotNotAvailable` when the log went back before the block was here.
         """
         self._check_open()
-        if self.core.has(index):
-            stored = self.core.get(index)
-        else:
-            stored = await self._linked(index).get(self.core, index, timeout_seconds=self._patience(timeout_seconds))
-        cipher = self._present_cipher()
-        return stored if cipher is None else cipher.decrypt(index, stored)
-
-    async def fetch(self, indexes: Sequence[int]) -> None:
-        """Has blocks come in together; does nothing without a replication."""
-        missing = [index for index in indexes if not self.core.has(index)]
-        if self.replication is None or not missing:
-            return
-        replicator = self.replication.add(self.core)
-        demands = [replicator.want(index, index + 1, urgent=True) for index in missing]
         try:
-            for index in missing:
-                await self.replication.get(self.core, index, timeout_seconds=self._patience(None))
-        finally:
-            for demand in demands:
-                replicator.release(demand)
+            stored = self._snapshot.get(index)
+        except SnapshotNotAvailable:
+            raise
+        except BlockNotAvailable:
+            await self._linked(index).get(self.core, index, timeout_seconds=self._patience(timeout_seconds))
+            stored = self._snapshot.get(index)
+        return self._plain(index, stored)
 
-    def blocks(self, start: int, end: int) -> AsyncIterator[bytes]:
-        """Blocks [start, end) in their order, fetched ahead."""
-        return _Blocks(self, start, end)
-
-    async def download(self, start: int = 0, end: int | None = None) -> None:
-        """Brings blocks [start, end) here; `end` None is the present length."""
-        stop = self.length if end is None else end
-        if self.core.has_range(start, stop):
-            return
-        await self._linked(start).download(self.core, start, stop, timeout_seconds=self._patience(None))
+    async def seek(self, byte_offset: int) -> tuple[int, int]:
+        """As `Log.seek`; raises `SnapshotNotAvailable` once the log went back."""
+        self._check_open()
+        try:
+            return self._snapshot.seek(byte_offset, self.padding)
+        except SnapshotNotAvailable:
+            raise
+        except BlockNotAvailable:
+            patience = self._patience(None)
+            linked = self._linked(self.length)
+            return await linked.seek(self.core, byte_offset, padding=self.padding, timeout_seconds=patience)
 
     async def update(self, length: int | None = None, *, timeout_seconds: float | None = None) -> int:
-        """Waits for `length` blocks; without it for the longest log that a peer has told of by now, at least one block.
-
-        Returns the length. Raises `ReplicationTimeout` when nobody told of so many in time.
-        """
-        if self.replication is None:
-            return self.length
-        replicator = self.replication.add(self.core)
-        heads = [peer.remote for peer in replicator.peers if peer.remote is not None]
-        wanted = max([head.length for head in heads if head.fork >= self.core.fork] + [self.length, length or 1])
-        if wanted > self.length:
-            await self.replication.update(self.core, wanted, timeout_seconds=self._patience(timeout_seconds))
+        """Returns the length, which stays what it was."""
         return self.length
 
-    def byte_offset(self, index: int) -> int:
-        """Bytes before block `index`, which must be here, without what encryption adds."""
-        read_node = self.core.view().read_node
-        return merkle.byte_offset(read_node, self.length, 2 * index) - self._padding * index
-
     def close(self) -> None:
-        """Gives the handle back; closing twice is fine."""
-        if not self._closed:
-            self._closed = True
-            if self._on_close is not None:
-                self._on_close(self)
-
-    async def __aenter__(self) -> Log:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def block_bytes_maximum(self) -> int:
-        """The largest block that can be appended."""
-        return MAXIMUM_BLOCK_BYTES - self._padding
-
-    @property
-    def _padding(self) -> int:
-        return PADDING_BYTES if self.encrypted else 0
-
-    def _present_cipher(self) -> BlockCipher | None:
-        if self._encryption_key is None:
-            return None
-        # A reader learns the manifest with the first blocks, and only then how the block key is derived.
-        compat = verifier_for(self.core.key, self.core.manifest).compat
-        if self._cipher is None or self._cipher[0] != compat:
-            cipher = BlockCipher(self.key, self._encryption_key, compat=compat, is_block_key=self._is_block_key)
-            self._cipher = (compat, cipher)
-        return self._cipher[1]
-
-    def _linked(self, index: int) -> Replication:
-        if self.replication is None:
-            raise BlockNotAvailable(f"block {index} is not stored here and no replication is attached")
-        return self.replication
-
-    def _patience(self, timeout_seconds: float | None) -> float | None:
-        return self.timeout_seconds if timeout_seconds is None else timeout_seconds
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise CoreClosed("this handle of the core was closed")
-
-
-class _Blocks(AsyncIterator[bytes]):
-    """Iterates without a state that needs closing: it asks for a window of blocks whenever it meets a missing one."""
-
-    def __init__(self, log: Log, start: int, end: int) -> None:
-        self._log = log
-        self._next = start
-        self._end = end
-
-    def __aiter__(self) -> _Blocks:
-        return self
-
-    async def __anext__(self) -> bytes:
-        index = self._next
-        if index >= self._end:
-            raise StopAsyncIteration
-        if not self._log.core.has(index):
-            await self._log.fetch(range(index, min(self._end, index + READ_AHEAD_BLOCKS)))
-        self._next += 1
-        return await self._log.get(index)
+        """Gives the handle and the copies of blocks back."""
+        self._snapshot.close()
+        super().close()

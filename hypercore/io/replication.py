@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 256
 TICK_SECONDS = 1.0
 DIAL_TIMEOUT_SECONDS = 15.0
+HEAD_SECONDS = 5.0
 
 Resolve = Callable[[bytes], Core | None]
 SessionEnded = Callable[[Session], None]
@@ -130,6 +131,21 @@ class Replication:
         wanted = core.length + 1 if length is None else length
         self.add(core)
         await self._until(core, lambda: core.length >= wanted, timeout_seconds, f"a log of {wanted} blocks")
+        return core.length
+
+    async def catch_up(self, core: Core, *, timeout_seconds: float | None = None) -> int:
+        """Waits for the newest log that the peers of now have, once each of them told; returns its length.
+
+        Peers that are silent for HEAD_SECONDS are not waited for.
+        """
+        replicator = self.add(core)
+        with trio.move_on_after(HEAD_SECONDS):
+            while any(session.awaits_head(replicator) for session in self.sessions):
+                await self._peer_told.wait()
+        heads = [peer.remote for peer in replicator.peers if peer.remote is not None]
+        fork, length = max(((head.fork, head.length) for head in heads), default=(0, 0))
+        what = f"a log of {length} blocks of fork {fork}"
+        await self._until(core, lambda: (core.fork, core.length) >= (fork, length), timeout_seconds, what)
         return core.length
 
     async def download(

@@ -76,6 +76,10 @@ class Session:
         """The cores that both sides replicate over this link now."""
         return [peer for peer in self._peers.values() if peer.is_open]
 
+    def awaits_head(self, replicator: Replicator) -> bool:
+        """True while the peer was offered a core and told neither its head nor that it does not have the core."""
+        return any(peer.replicator is replicator and peer.remote is None for peer in self._peers.values())
+
     def replicate(self, replicator: Replicator) -> None:
         """Offers a core to the peer and asks it for the same; may be called again after the peer refused."""
         self._replicators[replicator.core.discovery_key] = replicator
@@ -202,6 +206,7 @@ class Session:
         peer = self._peers.pop(channel, None)
         if peer is not None:
             peer.closed()
+            peer.replicator.peers_changed()
 
     def _wake(self) -> None:
         self._awake.set()

@@ -1,12 +1,19 @@
-"""Reading a log in order, as blocks or as bytes, from here and from peers, also while it grows.
+"""Reading a core in order, as blocks or as bytes, from here and from peers, also while it grows.
 
-    async for block in core_stream(core, replication=replication, live=True):
-        print(block)
+    from hypercore.io.core import Core
+    from hypercore.io.streams import byte_stream, core_stream
+
+    core = Core.create()
+    core.append([b"one", b"two", b"three"])
+    assert [block async for block in core_stream(core, 1)] == [b"two", b"three"]
+    assert b"".join([part async for part in byte_stream(core, 2, 5)]) == b"etwot"
+
+`Log.blocks` and `Log.read` are the same for applications: decrypted, and with the log's own replication.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import trio
 
@@ -39,7 +46,7 @@ async def core_stream(
     try:
         while end is None or index < end:
             if index >= core.length:
-                await _grown(core, index, replication)
+                await grown(core, index, replication)
             ahead.move_to(index, end)
             if replication is None or core.has(index):
                 yield core.get(index)
@@ -75,14 +82,20 @@ async def byte_stream(
         core, first, last + bool(inside), replication=replication, timeout_seconds=timeout_seconds
     )
     try:
-        async for block in blocks:
-            piece = block[offset : offset + remaining]
-            offset = 0
-            remaining -= len(piece)
-            if piece:
-                yield piece
+        async for piece in pieces(blocks, offset, remaining):
+            yield piece
     finally:
         await blocks.aclose()
+
+
+async def pieces(blocks: AsyncIterator[bytes], offset: int, remaining: int) -> AsyncGenerator[bytes, None]:
+    """`remaining` bytes of what blocks hold, from byte `offset` of the first one on."""
+    async for block in blocks:
+        piece = block[offset : offset + remaining]
+        offset = 0
+        remaining -= len(piece)
+        if piece:
+            yield piece
 
 
 class _ReadAhead:
@@ -108,7 +121,8 @@ class _ReadAhead:
             self._demand = None
 
 
-async def _grown(core: Core, index: int, replication: Replication | None) -> None:
+async def grown(core: Core, index: int, replication: Replication | None) -> None:
+    """Returns once the log reaches beyond block `index`, by an append here or at a peer."""
     if replication is not None:
         await replication.update(core, index + 1)
         return

@@ -1,31 +1,51 @@
 """`datdot core …`: hypercores on this machine and over TCP."""
 
+from __future__ import annotations
+
+import os
+import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from node.cli.encryption import KEY_FILE, EncryptionKey, encryption_key_of, make_encryption_key
 from node.cli.options import set_up_logs
 from node.cli.output import Refused, print_event, print_result, refusing
+from node.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from hypercore.io.core import Core
+    from hypercore.io.log import Log
 
 app = typer.Typer(help="Create, fill, read and share hypercores.", no_args_is_help=True)
 
-DEFAULT_BLOCK_BYTES = 65_536
-DIAL_SECONDS = 15
+STORED_BLOCK_BYTES = 65_536
+BATCH_BLOCKS = 64
 CoreDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The directory of the core.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
-def create(directory: CoreDirectory, as_json: Json = False) -> None:
+def create(
+    directory: CoreDirectory,
+    encrypted: Annotated[
+        bool, typer.Option("--encrypted", help=f"Encrypt blocks with a new key, kept in DIR/{KEY_FILE}.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Make a new, empty core."""
     from hypercore.errors import HypercoreError
     from hypercore.io.core import Core
 
     with refusing(HypercoreError, OSError):
         core = Core.create(directory)
-        print_result(_facts(core), as_json)
+        if encrypted:
+            make_encryption_key(directory)
+        print_result(_facts(core, encrypted), as_json)
         core.close()
 
 
@@ -33,33 +53,38 @@ def create(directory: CoreDirectory, as_json: Json = False) -> None:
 def append(
     directory: CoreDirectory,
     file: Annotated[Path, typer.Argument(help="What to append; - for standard input.")],
-    block_bytes: Annotated[int, typer.Option(min=1, max=15 * 2**20, help="Bytes per block.")] = DEFAULT_BLOCK_BYTES,
+    block_bytes: Annotated[
+        int | None,
+        typer.Option(min=1, max=15 * 2**20, help="Bytes per block; else what makes stored blocks of 64 KiB."),
+    ] = None,
+    encryption_key: EncryptionKey = None,
     as_json: Json = False,
 ) -> None:
     """Append a file, cut into blocks."""
+    from hypercore.encryption import PADDING_BYTES
     from hypercore.errors import HypercoreError
-    from hypercore.io.core import Core
 
-    with refusing(HypercoreError, OSError):
-        core = Core.open(directory)
-        source = sys.stdin.buffer if str(file) == "-" else file.open("rb")
-        with source:
-            while batch := [block for _ in range(64) if (block := source.read(block_bytes))]:
-                core.append(batch)
-        print_result(_facts(core), as_json)
-        core.close()
+    with refusing(HypercoreError, OSError), _opened(directory, encryption_key) as log, _source(file) as source:
+        size = block_bytes or STORED_BLOCK_BYTES - (PADDING_BYTES if log.encrypted else 0)
+        before, done = log.length, 0
+        try:
+            with progress_bar("appending", size_of(source)) as show:
+                while batch := [block for _ in range(BATCH_BLOCKS) if (block := source.read(size))]:
+                    log.append(batch)
+                    done += sum(map(len, batch))
+                    show(done, None)
+        except KeyboardInterrupt:
+            raise Refused(f"stopped: {log.length - before} blocks of {file} were appended before") from None
+        print_result(_facts(log.core, log.encrypted), as_json)
 
 
 @app.command()
 def info(directory: CoreDirectory, as_json: Json = False) -> None:
     """Show key, length and state of a core."""
     from hypercore.errors import HypercoreError
-    from hypercore.io.core import Core
 
-    with refusing(HypercoreError, OSError):
-        core = Core.open(directory)
-        print_result(_facts(core), as_json)
-        core.close()
+    with refusing(HypercoreError, OSError), _opened(directory, None) as log:
+        print_result(_facts(log.core, log.encrypted), as_json)
 
 
 @app.command()
@@ -67,17 +92,23 @@ def cat(
     directory: CoreDirectory,
     start: Annotated[int, typer.Option(min=0, help="First block.")] = 0,
     end: Annotated[int | None, typer.Option(min=0, help="Block to stop before.")] = None,
+    encryption_key: EncryptionKey = None,
 ) -> None:
     """Write blocks to standard output."""
-    from hypercore.errors import HypercoreError
-    from hypercore.io.core import Core
+    import trio
 
-    with refusing(HypercoreError, OSError):
-        core = Core.open(directory)
-        for index in range(start, core.length if end is None else min(end, core.length)):
-            sys.stdout.buffer.write(core.get(index))
+    from hypercore.errors import HypercoreError
+
+    async def write() -> None:
+        stop = log.length if end is None else min(end, log.length)
+        with progress_bar("reading", max(0, stop - start), unit="blocks", writes_data=True) as show:
+            for index in range(start, stop):
+                sys.stdout.buffer.write(await log.get(index))
+                show(index + 1 - start, None)
         sys.stdout.buffer.flush()
-        core.close()
+
+    with refusing(HypercoreError, OSError), _opened(directory, encryption_key) as log:
+        trio.run(write)
 
 
 @app.command()
@@ -93,10 +124,14 @@ def clone(
     from node.cli.running import run_until_stopped
 
     with refusing(HypercoreError, OSError):
+        from node.cli.cloning import clone as clone_core
+
         set_up_logs("warning", as_json=False)
-        facts = run_until_stopped(_clone, key, [endpoint(peer) for peer in peers], directory, timeout)
-        if facts is not None:
-            print_result(facts, as_json)
+        core = run_until_stopped(clone_core, key, [endpoint(peer) for peer in peers], directory, timeout)
+        if core is None:
+            raise Refused("stopped: what came is kept, and the same command goes on from there")
+        print_result(_facts(core, False), as_json)
+        core.close()
 
 
 @app.command()
@@ -127,9 +162,9 @@ def check(
     from hypercore.io.files import DiskDirectory
 
     with refusing(HypercoreError, OSError):
-        if not directory.is_dir():
-            raise Refused(f"{directory} is no directory")
-        report = check_core(DiskDirectory(directory), repair=repair)
+        _require_core(directory)
+        with progress_bar("checking", unit="blocks") as show:
+            report = check_core(DiskDirectory(directory), repair=repair, progress=lambda block, of: show(block + 1, of))
         facts: dict[str, object] = {
             "key": report.key.hex(),
             "length": report.length,
@@ -155,53 +190,69 @@ def endpoint(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def _clone(key: str, peers: list[tuple[str, int]], directory: Path, timeout_seconds: float) -> dict[str, object]:
-    from hypercore.io.core import Core
-    from hypercore.io.replication import ConnectFailed, open_replication
+@contextmanager
+def _opened(directory: Path, encryption_key: Path | None) -> Iterator[Log]:
+    from hypercore.io.log import Log
 
-    core = Core.open(directory, key)
-    refusals = []
-    async with open_replication() as replication:
-        replication.add(core)
-        for host, port in peers:
-            try:
-                await replication.connect(host, port)
-            except ConnectFailed as error:
-                refusals.append(str(error))
-        if len(refusals) == len(peers):
-            raise Refused(f"no peer answers: {refusals[0]}")
-        if core.length == 0:
-            await replication.update(core, timeout_seconds=timeout_seconds)
-        await replication.download(core, timeout_seconds=timeout_seconds)
-    facts = _facts(core)
-    core.close()
-    return facts
+    core = _open_core(directory)
+    try:
+        yield Log(core, encryption_key=encryption_key_of(directory, encryption_key))
+    finally:
+        core.close()
+
+
+def _open_core(directory: Path) -> Core:
+    from hypercore.io.core import Core
+
+    _require_core(directory)
+    return Core.open(directory)
+
+
+def _require_core(directory: Path) -> None:
+    """Raises Refused where opening would leave a lock in a directory that is none of ours."""
+    if not (directory / "identity").is_file():
+        raise Refused(f"there is no core in {directory}: make one with `datdot core create {directory}`")
+
+
+@contextmanager
+def _source(file: Path) -> Iterator[BinaryIO]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    with file.open("rb") as source:
+        yield source
+
+
+def size_of(source: BinaryIO) -> int | None:
+    """The size of a file; None for what has none, such as a pipe."""
+    try:
+        status = os.fstat(source.fileno())
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 async def _serve(directory: Path, host: str, port: int, as_json: bool) -> None:
     import trio
 
-    from hypercore.io.core import Core
     from hypercore.io.replication import open_replication
 
-    core = Core.open(directory)
+    core = _open_core(directory)
+    facts = _facts(core, (directory / KEY_FILE).exists())
     try:
         async with open_replication() as replication:
             replication.add(core)
             bound = await replication.listen(host, port)
             if as_json:
-                print_event("serving", **_facts(core), host=host, port=bound)
+                print_event("serving", **facts, host=host, port=bound)
             else:
-                print_result({**_facts(core), "address": f"{host}:{bound}"}, False)
+                print_result({**facts, "address": f"{host}:{bound}"}, False)
             await trio.sleep_forever()
     finally:
         core.close()
 
 
-def _facts(core: object) -> dict[str, object]:
-    from hypercore.io.core import Core
-
-    assert isinstance(core, Core)
+def _facts(core: Core, encrypted: bool) -> dict[str, object]:
     return {
         "key": core.key.hex(),
         "id": core.public_id,
@@ -210,4 +261,5 @@ def _facts(core: object) -> dict[str, object]:
         "fork": core.fork,
         "local_blocks": core.contiguous_length,
         "writable": core.writable,
+        "encrypted": encrypted,
     }

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from node.cli.cores import endpoint
-from node.cli.output import Refused, print_event, print_result, refusing
+from node.cli.cores import endpoint, size_of
+from node.cli.encryption import KEY_FILE, EncryptionKey, encryption_key_of, make_encryption_key
+from node.cli.options import set_up_logs
+from node.cli.output import Refused, print_event, print_result, printable, refusing
+from node.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from hypercore.io.drive import Drive, DriveView
@@ -27,6 +31,9 @@ Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="A folder in the d
 Key = Annotated[str | None, typer.Option("--key", help="Somebody's drive (z32 or hexadecimal); ours without.")]
 Peers = Annotated[list[str] | None, typer.Option("--peer", metavar="HOST:PORT", help="Who serves it; may be repeated.")]
 Version = Annotated[int | None, typer.Option("--version", min=1, help="The drive as it was at this version.")]
+Encrypted = Annotated[
+    bool, typer.Option("--encrypted", help=f"Encrypt a new drive with a new key, kept in DIR/{KEY_FILE}.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -36,6 +43,8 @@ def put(
     path: DrivePath,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write; - for standard input.")],
     executable: Annotated[bool, typer.Option("--executable", help="Mark it as a program.")] = False,
+    encrypted: Encrypted = False,
+    encryption_key: EncryptionKey = None,
     as_json: Json = False,
 ) -> None:
     """Write a file into our drive; makes the drive when there is none."""
@@ -45,11 +54,23 @@ def put(
         source: BinaryIO = (
             sys.stdin.buffer if str(file) == "-" else await trio.to_thread.run_sync(lambda: file.open("rb"))
         )
-        with source:
-            await drive.write(path, iter(lambda: source.read(READ_BYTES), b""), executable=executable)
+        done = 0
+
+        async def read() -> AsyncGenerator[bytes, None]:
+            nonlocal done
+            # What is typed may never come, and a stop must not wait for it. The stubs in use know an older trio.
+            take = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # type: ignore[call-arg]
+            while part := await take(source.read, READ_BYTES):
+                yield part
+                done += len(part)
+                show(done, None)
+
+        with source, progress_bar("writing", size_of(source)) as show:
+            async with aclosing(read()) as parts:
+                await drive.write(path, parts, executable=executable)
         return await _facts(drive)
 
-    _print(_run(write, directory, create=True), as_json)
+    _print(_run(write, directory, create=True, encryption_key=encryption_key, encrypted=encrypted), as_json)
 
 
 @app.command()
@@ -62,6 +83,7 @@ def get(
     key: Key = None,
     peers: Peers = None,
     version: Version = None,
+    encryption_key: EncryptionKey = None,
 ) -> None:
     """Write a file of a drive to standard output or to a file; links are followed."""
     import trio
@@ -69,19 +91,38 @@ def get(
     async def read(_: Drive, view: DriveView) -> None:
         parts = view.read(path, start=start, length=length, follow=True)
         first = await anext(parts, b"")
-        target: BinaryIO = (
-            sys.stdout.buffer if to is None else await trio.to_thread.run_sync(lambda path: path.open("wb"), to)
-        )
-        try:
+        entry = await view.entry(path, follow=True)
+        rest = max(0, (await view.size(entry) if entry is not None else 0) - start)
+        total = rest if length is None else min(length, rest)
+        done = len(first)
+        with progress_bar("reading", total, writes_data=to is None) as show, _written_whole(to) as target:
             target.write(first)
             async for part in parts:
                 await trio.to_thread.run_sync(target.write, part)
+                done += len(part)
+                show(done, None)
             target.flush()
-        finally:
-            if to is not None:
-                target.close()
 
-    _run(read, directory, key, peers, version)
+    _run(read, directory, key, peers, version, encryption_key=encryption_key)
+
+
+@contextmanager
+def _written_whole(to: Path | None) -> Iterator[BinaryIO]:
+    """Standard output, or a file that is there once the block of code succeeded, and not half."""
+    if to is None:
+        yield sys.stdout.buffer
+        return
+    if to.exists() and not to.is_file():  # a device or a pipe
+        with to.open("wb") as target:
+            yield target
+        return
+    partial = to.with_name(f"{to.name}.part")
+    try:
+        with partial.open("wb") as target:
+            yield target
+        partial.replace(to)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @app.command()
@@ -91,6 +132,7 @@ def ls(
     key: Key = None,
     peers: Peers = None,
     version: Version = None,
+    encryption_key: EncryptionKey = None,
     as_json: Json = False,
 ) -> None:
     """List the files of a folder and of all below it."""
@@ -104,9 +146,9 @@ def ls(
             else:
                 kind = "l" if entry.linkname is not None else "x" if entry.executable else "-"
                 target = f" -> {entry.linkname}" if entry.linkname is not None else ""
-                typer.echo(f"{kind} {size:>12} {_printable(path + target)}")
+                typer.echo(f"{kind} {size:>12} {printable(path + target)}")
 
-    _run(listing, directory, key, peers, version)
+    _run(listing, directory, key, peers, version, encryption_key=encryption_key)
 
 
 @app.command()
@@ -119,6 +161,8 @@ def mirror(
     key: Key = None,
     peers: Peers = None,
     version: Version = None,
+    encrypted: Encrypted = False,
+    encryption_key: EncryptionKey = None,
     as_json: Json = False,
 ) -> None:
     """Copy a local folder into our drive, or a drive into a local folder; only differences are written."""
@@ -128,10 +172,12 @@ def mirror(
         from hypercore.io.drive_mirror import mirror_in, mirror_out
 
         if source is not None:
-            report = await mirror_in(drive, source, prefix, prune=prune)
+            with progress_bar("mirroring") as progress:
+                report = await mirror_in(drive, source, prefix, prune=prune, progress=progress)
         else:
             assert target is not None
-            report = await mirror_out(view, target, prefix, prune=prune)
+            with progress_bar("mirroring") as progress:
+                report = await mirror_out(view, target, prefix, prune=prune, progress=progress)
         return {**asdict(report), **await _facts(drive)}
 
     with refusing():
@@ -141,18 +187,25 @@ def mirror(
             raise Refused("--from writes our own drive as it is now: --key and --version do not go with it")
         if source is not None and not source.is_dir():
             raise Refused(f"--from: {source} is not a folder")
-    result = _run(copy, directory, key, peers, version, create=source is not None)
-    if result is not None:
-        skipped = result.pop("skipped")
-        _print({**result, "skipped": skipped if as_json else len(skipped)}, as_json)
-        if not as_json:
-            for line in skipped:
-                typer.echo(f"datdot: left out {_printable(line)}", err=True)
+    is_in = source is not None
+    result = _run(
+        copy, directory, key, peers, version, create=is_in, encryption_key=encryption_key, encrypted=encrypted and is_in
+    )
+    skipped = result.pop("skipped")
+    _print({**result, "skipped": skipped if as_json else len(skipped)}, as_json)
+    if not as_json:
+        for line in skipped:
+            typer.echo(f"datdot: left out {printable(line)}", err=True)
 
 
 @app.command()
 def watch(
-    directory: StoreDirectory, folder: Folder = "/", key: Key = None, peers: Peers = None, as_json: Json = False
+    directory: StoreDirectory,
+    folder: Folder = "/",
+    key: Key = None,
+    peers: Peers = None,
+    encryption_key: EncryptionKey = None,
+    as_json: Json = False,
 ) -> None:
     """Print the changes of a folder as they come, until stopped."""
 
@@ -164,7 +217,7 @@ def watch(
             async for change in new.differences(old, folder):
                 _print_change(change, as_json)
 
-    _run(follow, directory, key, peers)
+    _run(follow, directory, key, peers, encryption_key=encryption_key, endless=True)
 
 
 @app.command()
@@ -173,6 +226,7 @@ def history(
     key: Key = None,
     peers: Peers = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Newest first.")] = False,
+    encryption_key: EncryptionKey = None,
     as_json: Json = False,
 ) -> None:
     """Print every change of a drive with the version it made."""
@@ -181,7 +235,7 @@ def history(
         async for change in drive.history(reverse=reverse):
             _print_change(change, as_json)
 
-    _run(show, directory, key, peers)
+    _run(show, directory, key, peers, encryption_key=encryption_key)
 
 
 @app.command()
@@ -197,13 +251,19 @@ def rm(directory: StoreDirectory, path: DrivePath, as_json: Json = False) -> Non
 
 
 @app.command()
-def info(directory: StoreDirectory, key: Key = None, peers: Peers = None, as_json: Json = False) -> None:
+def info(
+    directory: StoreDirectory,
+    key: Key = None,
+    peers: Peers = None,
+    encryption_key: EncryptionKey = None,
+    as_json: Json = False,
+) -> None:
     """Show key, version and size of a drive."""
 
     async def show(drive: Drive, _: DriveView) -> dict[str, Any]:
         return await _facts(drive)
 
-    _print(_run(show, directory, key, peers), as_json)
+    _print(_run(show, directory, key, peers, encryption_key=encryption_key), as_json)
 
 
 @app.command()
@@ -212,6 +272,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 lets the system choose.")] = 0,
     key: Key = None,
+    encryption_key: EncryptionKey = None,
     as_json: Json = False,
 ) -> None:
     """Serve our drive, and every other core of the store, to readers that know the key, until stopped."""
@@ -226,7 +287,7 @@ def serve(
                 print_result({**await _facts(drive), "address": f"{host}:{bound}"}, False)
             await trio.sleep_forever()
 
-    _run(listen, directory, key)
+    _run(listen, directory, key, encryption_key=encryption_key, endless=True)
 
 
 def _run(
@@ -237,47 +298,60 @@ def _run(
     version: int | None = None,
     *,
     create: bool = False,
+    encryption_key: Path | None = None,
+    encrypted: bool = False,
+    endless: bool = False,
 ) -> Any:
-    """Runs `work(drive, the drive at the wanted version)`; refuses with a sentence."""
-    from hypercore.errors import HypercoreError
+    """Runs `work(drive, the drive at the wanted version)`; refuses with a sentence, also when `work` was stopped.
+
+    What is `endless` is meant to be stopped.
+    """
+    from hypercore.errors import DecodeError, HypercoreError
     from node.cli.running import run_until_stopped
 
-    async def program() -> Any:
-        async with _opened(directory, key, addresses, create) as drive:
+    async def program() -> tuple[Any]:
+        async with _opened(directory, key, addresses, create, secret) as drive:
             if version is not None and version > drive.version:
                 raise Refused(f"the drive is at version {drive.version}: there is no version {version} yet")
-            return await work(drive, drive if version is None else drive.checkout(version))
+            try:
+                return (await work(drive, drive if version is None else drive.checkout(version)),)
+            except DecodeError as error:
+                key_file = "has another encryption key" if secret else "is encrypted: see --encryption-key"
+                raise Refused(f"this drive cannot be read ({error}); perhaps it {key_file}") from None
 
     with refusing(HypercoreError, OSError):
+        set_up_logs("warning", as_json=False)
         addresses = [endpoint(peer) for peer in peers or []]
-        if key is None and not create and not (directory / "primary-key").exists():
+        is_new = not (directory / "primary-key").exists()
+        if key is None and not create and is_new:
             raise Refused(f"there is no store in {directory}: write a file with `datdot drive put`, or give --key")
-        return run_until_stopped(program)
+        if encrypted and is_new:
+            directory.mkdir(parents=True, exist_ok=True)
+            make_encryption_key(directory)
+        secret = encryption_key_of(directory, encryption_key)
+        if encrypted and secret is None:
+            raise Refused(f"the drive in {directory} is there already, and not encrypted")
+        done = run_until_stopped(program)
+        if done is None and not endless:
+            raise Refused("stopped: what was written before is kept")
+    return None if done is None else done[0]
 
 
 @asynccontextmanager
 async def _opened(
-    directory: Path, key: str | None, addresses: list[tuple[str, int]], create: bool
+    directory: Path, key: str | None, addresses: list[tuple[str, int]], create: bool, secret: bytes | None
 ) -> AsyncIterator[Drive]:
     from hypercore.io.corestore import Corestore
     from hypercore.io.drive import Drive
-    from hypercore.io.replication import ConnectFailed
+    from node.cli.links import linked
 
-    async with Corestore(directory) as store, Drive(store, key) as drive:
+    async with Corestore(directory) as store, Drive(store, key, encryption_key=secret) as drive:
         if not addresses:
             if drive.version == 0 and not create:
                 raise Refused(f"the drive in {directory} is empty" if key is None else "no block is here: give --peer")
             yield drive
             return
-        async with store.replicate() as replication:
-            failures = []
-            for host, port in addresses:
-                try:
-                    await replication.connect(host, port)
-                except ConnectFailed as failure:
-                    failures.append(str(failure))
-            if len(failures) == len(addresses):
-                raise Refused(f"no peer answers: {failures[0]}")
+        async with store.replicate() as replication, linked(replication, addresses):
             await drive.update()
             yield drive
 
@@ -291,6 +365,7 @@ async def _facts(drive: Drive) -> dict[str, Any]:
         "content_key": contents.log.key.hex(),
         "content_bytes": contents.log.byte_length,
         "writable": drive.writable,
+        "encrypted": drive.bee.log.encrypted,
     }
 
 
@@ -303,9 +378,4 @@ def _print_change(change: DriveChange, as_json: bool) -> None:
     if as_json:
         print_event(change.kind, path=change.path, version=change.version)
     else:
-        typer.echo(f"{change.version:>8} {change.kind:<6} {_printable(change.path)}")
-
-
-def _printable(text: str) -> str:
-    """A stranger's text without what would steer a terminal."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+        typer.echo(f"{change.version:>8} {change.kind:<6} {printable(change.path)}")

@@ -14,7 +14,7 @@ LogJson = Annotated[bool, typer.Option("--log-json", help="Write logs as JSON li
 Blocks = Annotated[str, typer.Option("--blocks", help="interval, instant (on each extrinsic) or manual.")]
 Shares = Annotated[
     list[str] | None,
-    typer.Option("--share", metavar="PATH|KEY@HOST:PORT", help="A file or a served core to host; may be repeated."),
+    typer.Option("--share", metavar="PATH|KEY@HOST:PORT", help="File, folder or served core to host; may be repeated."),
 ]
 Timeout = Annotated[
     float | None, typer.Option("--timeout", min=1, help="With --share: give up after so many seconds (exit 1).")
@@ -40,8 +40,9 @@ def checked_blocks(mode: str) -> BlockMode:
 
 
 def checked_shares(shares: list[str] | None) -> tuple[str, ...]:
-    """The things to share; raises Refused for what is neither a file nor KEY@HOST:PORT."""
-    from node.roles.share_source import ShareRefused, parse_source
+    """The things to share; raises Refused for what is neither a file, a folder nor KEY@HOST:PORT."""
+    from node.roles.share_source import parse_source
+    from node.roles.shared_core import ShareRefused
 
     for share in shares or ():
         try:

@@ -4,6 +4,7 @@ Exit status: 0 done, 1 refused with a reason, 2 wrong usage.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,8 +35,19 @@ def print_result(values: dict[str, Any], as_json: bool) -> None:
     else:
         width = max((len(name) for name in values), default=0)
         for name, value in values.items():
-            sys.stdout.write(f"{name.replace('_', ' '):<{width}}  {value}\n")
+            sys.stdout.write(f"{name.replace('_', ' '):<{width}}  {_shown(value)}\n")
     sys.stdout.flush()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None or value == [] else str(value)
+
+
+def printable(text: str) -> str:
+    """A stranger's text without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def refuse(sentence: str) -> NoReturn:
@@ -46,11 +58,24 @@ def refuse(sentence: str) -> NoReturn:
 
 @contextmanager
 def refusing(*errors: type[Exception]) -> Iterator[None]:
-    """Turns the named errors (and Refused, also inside exception groups) into a refusal without a traceback."""
+    """Turns the named errors (and Refused, also inside exception groups) into a refusal without a traceback.
+
+    A reader of our output that went away, as `head` does, needs no sentence.
+    """
     try:
         yield
     except BaseException as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
+            raise typer.Exit(REFUSED) from None
         found = first_of(error, (Refused, *errors))
         if found is None:
             raise
-        refuse(str(found))
+        refuse(sentence_of(found))
+
+
+def sentence_of(error: Exception) -> str:
+    """What went wrong, for a person; of system errors the file comes first and numbers are left out."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

@@ -15,7 +15,7 @@ from node.devnet.progress import MarketBlock, Reporter
 from node.exceptions import leaves_of
 from node.keys.derivation import keypair_from_uri
 from node.node import Node, account_directory, open_endpoint
-from node.roles.share_source import ShareRefused
+from node.roles.shared_core import ShareRefused
 from node.roles.sponsor import Sponsor
 from pallets.datdot.events import NewPlan, Paid, ProofOfStorageConfirmed
 from pallets.datdot.types import Plan

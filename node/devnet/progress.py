@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from node.cli.output import print_event
+from node.cli.output import print_event, printable
 
 COPIES = 3
 """Hosters of a contract."""
@@ -81,8 +81,7 @@ class TextReporter:
             self._line(f"first storage proof confirmed: hoster {values['hoster']}")
         elif event in _SENTENCES:
             self._line(_SENTENCES[event].format(**values, dat=values.get("escrow", 0) / 1e9))
-            if event == "available":
-                self._show_peers(values)
+            self._show_more(event, values)
 
     def block(self, block: MarketBlock) -> None:
         """Keeps the counters of the last line current."""
@@ -113,11 +112,20 @@ class TextReporter:
         if len(hosters) == COPIES:
             self._line(f"contract {contract}: hosted by {', '.join(map(str, sorted(hosters)))}")
 
-    def _show_peers(self, values: Mapping[str, Any]) -> None:
-        peers = " ".join(f"{peer['host']}:{peer['port']}" for peer in values["peers"])
+    def _show_more(self, event: str, values: Mapping[str, Any]) -> None:
+        """The lines below some sentences: what was left out, and how to fetch what is available."""
+        for path in values.get("left_out", ()):
+            self._line(f"  left out  {printable(path)}")
+        if event not in ("available", "drive_available") or "drive" in values:
+            return
+        peers = [f"{peer['host']}:{peer['port']}" for peer in values["peers"]]
         self._line(f"  key    {values['key']}")
         self._line(f"  id     {values['z32']}")
-        self._line(f"  fetch  datdot core clone {values['key']} {peers} --to copy")
+        if event == "available":
+            self._line(f"  fetch  datdot core clone {values['key']} {' '.join(peers)} --to copy")
+        else:
+            options = " ".join(f"--peer {peer}" for peer in peers)
+            self._line(f"  fetch  datdot drive mirror store --key {values['key']} {options} --to copy")
 
     def _line(self, text: str) -> None:
         self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text}", soft_wrap=True)
@@ -126,7 +134,15 @@ class TextReporter:
 _SENTENCES = {
     "ready": "market ready: JSON-RPC {rpc} · status page {app}",
     "node_started": "{role} {name} started: process {pid}, JSON-RPC {rpc}",
+    "folder_read": "{folder} read: {files} files, {bytes} bytes, as Hyperdrive {drive[key]}",
+    "folder_changed": (
+        "{folder} changed since its drive was published ({added} added, {changed} changed, {removed} removed): "
+        "the drive is hosted as it was, for hosted cores cannot grow yet; to host the folder as it is now, "
+        "share it with another --data directory"
+    ),
+    "nothing_to_host": "core {key} has no blocks: all files are empty or links, so there is nothing to host",
     "feed_published": "feed {feed} published: {length} blocks, key {key}",
     "plan_published": "plan {plan} published: {contracts} contracts, {dat:.3f} DAT in escrow",
     "available": "available: {bytes} bytes in {length} blocks, read back from the hosters, SHA-256 {sha256}",
+    "drive_available": "drive available: version {version}, every file can be read from the hosters",
 }

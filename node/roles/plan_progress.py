@@ -41,9 +41,10 @@ class PlanProgress:
         """True when every contract is hosted at every position and each of these lanes was proven once."""
         return not self._unproven
 
-    def hosters(self) -> list[int]:
-        """The users that host a part now, in the order of the contracts."""
-        return list(dict.fromkeys(user for contract in self._contracts for user in self._market.hosters_of(contract)))
+    def hosters(self, plans: Sequence[int]) -> list[int]:
+        """The users that host a part of some of the plans now, in the order of the contracts."""
+        contracts = [contract for plan in plans for contract in _contracts_of(self._market, plan)]
+        return list(dict.fromkeys(user for contract in contracts for user in self._market.hosters_of(contract)))
 
     def look(self) -> Iterator[ShareEvent]:
         """What the state shows that was not told yet; raises PlanOver."""

@@ -11,7 +11,7 @@ from hypercore.proof import create_range_proof, encode_block_sizes_proof
 from node.client.chain import ChainConnection, FollowedChain, Receipt, Signer
 from node.roles import limits
 from node.roles.market_view import PALLET, MarketView
-from node.roles.share_source import ShareRefused
+from node.roles.shared_core import ShareRefused
 from pallets.datdot.components import Components, DatasetInput, PlanInput, ProgramInput
 from pallets.datdot.config import DatDotConfig
 from pallets.datdot.contracts import Range, count_chunks, cut

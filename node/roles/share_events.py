@@ -17,8 +17,55 @@ class ShareEvent:
     name: ClassVar[str]
 
     def values(self) -> dict[str, Any]:
-        """The values as plain data."""
-        return dataclasses.asdict(self)
+        """The values as plain data; `drive` only where there is one."""
+        values = dataclasses.asdict(self)
+        if values.get("drive", values) is None:
+            del values["drive"]
+        return values
+
+
+@dataclass(frozen=True)
+class DriveId:
+    """The Hyperdrive that a core belongs to: the key that its readers open, in hex and in z-base-32."""
+
+    key: str
+    z32: str
+
+
+@dataclass(frozen=True)
+class FolderRead(ShareEvent):
+    """A folder was put into a drive: `files` files and links, of so many bytes; `left_out` names what and why."""
+
+    name = "folder_read"
+    folder: str
+    drive: DriveId
+    version: int
+    files: int
+    bytes: int
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FolderChanged(ShareEvent):
+    """A folder differs from its drive, which the chain knows already: what is hosted is the drive as it was."""
+
+    name = "folder_changed"
+    folder: str
+    drive: DriveId
+    version: int
+    added: int
+    changed: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class NothingToHost(ShareEvent):
+    """A core of a drive has no blocks: its files are empty or links, and readers need nothing of it."""
+
+    name = "nothing_to_host"
+    key: str
+    z32: str
+    drive: DriveId | None
 
 
 @dataclass(frozen=True)
@@ -29,6 +76,7 @@ class FeedPublished(ShareEvent):
     feed: int
     key: str
     length: int
+    drive: DriveId | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +87,7 @@ class PlanPublished(ShareEvent):
     plan: int
     contracts: int
     escrow: int
+    drive: DriveId | None = None
 
 
 @dataclass(frozen=True)
@@ -97,4 +146,16 @@ class Available(ShareEvent):
     length: int
     bytes: int
     sha256: str
+    peers: tuple[Peer, ...]
+    drive: DriveId | None = None
+
+
+@dataclass(frozen=True)
+class DriveAvailable(ShareEvent):
+    """All of a drive is available: connected to these peers a reader who knows its key gets every file."""
+
+    name = "drive_available"
+    key: str
+    z32: str
+    version: int
     peers: tuple[Peer, ...]

@@ -1,4 +1,4 @@
-"""What can be shared: a file, which becomes a hypercore of 64 KiB blocks, or a core that somebody serves over TCP."""
+"""What can be shared: a file, which becomes a hypercore of 64 KiB blocks, a folder, or a core served over TCP."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from hypercore.io.core import Core
 from hypercore.io.replication import ConnectFailed, ReplicationTimeout, open_replication
 from node.keys.keypair import Keypair
 from node.roles import limits
+from node.roles.share_folder import digest_of_core, open_folder
+from node.roles.shared_core import IsPublished, Share, SharedCore, ShareRefused
 from pallets.datdot.sealing import CHUNK_MAX_BYTES
 
 _SERVED_CORE = re.compile(r"^(?P<key>[^@]+)@(?P<host>[^@]+):(?P<port>[0-9]{1,5})$")
 READ_BYTES = limits.SHARE_BLOCK_BYTES * limits.SHARE_BATCH_BLOCKS
-
-
-class ShareRefused(Exception):
-    """What was asked for cannot be shared; one sentence says why."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,19 @@ class FileSource:
     """A file on this machine."""
 
     path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A folder on this machine."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 @dataclass(frozen=True)
@@ -40,26 +51,24 @@ class CoreSource:
     host: str
     port: int
 
-
-@dataclass(frozen=True)
-class SharedCore:
-    """A complete copy that is ready to be served, and the SHA-256 of all its blocks one after another."""
-
-    core: Core
-    sha256: bytes
-    directory: Path
+    def __str__(self) -> str:
+        return f"the core {self.key.hex()}"
 
 
-def parse_source(text: str) -> FileSource | CoreSource:
+Source = FileSource | FolderSource | CoreSource
+
+
+def parse_source(text: str) -> Source:
     """Read PATH or KEY@HOST:PORT; an existing path wins. Raises ShareRefused."""
     path = Path(text)
     if path.is_file():
         return FileSource(path)
     if path.is_dir():
-        raise ShareRefused(f"{text} is a folder: only single files and cores can be shared")
+        return FolderSource(path)
     match = _SERVED_CORE.match(text)
     if match is None:
-        kind = "is not of the form KEY@HOST:PORT, and there is no such file" if "@" in text else "does not exist"
+        wrong_form = "is not of the form KEY@HOST:PORT, and there is no such file or folder"
+        kind = wrong_form if "@" in text else "does not exist"
         raise ShareRefused(f"{text} {kind}")
     try:
         key = parse_key(match["key"])
@@ -71,20 +80,32 @@ def parse_source(text: str) -> FileSource | CoreSource:
     return CoreSource(key, match["host"].strip("[]"), port)
 
 
-async def open_source(source: FileSource | CoreSource, directory: Path, account: Keypair) -> SharedCore:
-    """Make or complete the copy of a source below `directory`; raises ShareRefused."""
+async def open_source(
+    source: Source, directory: Path, account: Keypair, is_published: IsPublished = lambda key: False
+) -> Share:
+    """Make or complete the copy of a source below `directory`; raises ShareRefused.
+
+    What `is_published` is not changed any more: the chain knows it as it is.
+    """
     try:
-        if isinstance(source, FileSource):
-            return await trio.to_thread.run_sync(_core_of_file, source.path, directory, account)
-        return await _copy_of_core(source, directory)
+        match source:
+            case FileSource(path):
+                return _alone(await trio.to_thread.run_sync(_core_of_file, path, directory, account))
+            case FolderSource(path):
+                return await open_folder(path, directory, account, is_published)
+            case CoreSource():
+                return _alone(await _copy_of_core(source, directory))
     except StoreLocked:
-        raise ShareRefused(f"{_name(source)} is being shared already") from None
-    except (HypercoreError, OSError) as error:
-        raise ShareRefused(f"{_name(source)} cannot be shared: {error}") from error
+        raise ShareRefused(f"{source} is being shared already") from None
+    except OSError as error:
+        what = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        raise ShareRefused(f"{source} cannot be shared: {what}") from error
+    except HypercoreError as error:
+        raise ShareRefused(f"{source} cannot be shared: {error}") from error
 
 
-def _name(source: FileSource | CoreSource) -> str:
-    return str(source.path) if isinstance(source, FileSource) else f"the core {source.key.hex()}"
+def _alone(shared: SharedCore) -> Share:
+    return Share((shared,), shared.core.close)
 
 
 def _core_of_file(path: Path, directory: Path, account: Keypair) -> SharedCore:
@@ -95,7 +116,7 @@ def _core_of_file(path: Path, directory: Path, account: Keypair) -> SharedCore:
     core = _open_or_create(home / "core", key_pair)
     try:
         _append_rest(core, path)
-        if _digest_of_core(core) != digest:
+        if digest_of_core(core) != digest:
             raise ShareRefused(f"{path} changed while it was read: share it again")
     except BaseException:
         core.close()
@@ -127,13 +148,6 @@ def _append_rest(core: Core, path: Path) -> None:
             core.append([data[start : start + step] for start in range(0, len(data), step)])
 
 
-def _digest_of_core(core: Core) -> bytes:
-    digest = hashlib.sha256()
-    for index in range(core.length):
-        digest.update(core.get(index))
-    return digest.digest()
-
-
 async def _copy_of_core(source: CoreSource, directory: Path) -> SharedCore:
     where = f"{source.host}:{source.port}"
     home = directory / source.key.hex()
@@ -145,7 +159,7 @@ async def _copy_of_core(source: CoreSource, directory: Path) -> SharedCore:
             while core.contiguous_length < core.length:
                 await replication.download(core, timeout_seconds=limits.SHARE_FETCH_SECONDS)
         _check_block_sizes(core)
-        return SharedCore(core, await trio.to_thread.run_sync(_digest_of_core, core), home)
+        return SharedCore(core, await trio.to_thread.run_sync(digest_of_core, core), home)
     except ConnectFailed:
         core.close()
         raise ShareRefused(f"nobody serves hypercores at {where}: check the address, and that the peer runs") from None

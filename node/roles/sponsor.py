@@ -10,15 +10,16 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
-from hypercore.crypto import z32_encode
+from hypercore.io.core import Core
 from node.client.chain import FollowedChain
 from node.client.errors import SubmitFailed
 from node.roles.endpoint import ServiceEndpoint
-from node.roles.fetcher import Endpoint, Fetcher, FetchFailed
+from node.roles.fetcher import Fetcher, FetchFailed
 from node.roles.market_view import PALLET, MarketView
 from node.roles.plan_progress import PlanOver, PlanProgress
 from node.roles.progress import SealingBoard
@@ -26,8 +27,18 @@ from node.roles.publishing import Publisher
 from node.roles.read_back import read_back
 from node.roles.registration import RegistrationFailed, ensure_user
 from node.roles.retry import Backoff
-from node.roles.share_events import Available, FeedPublished, Peer, PlanPublished, ShareEvent
-from node.roles.share_source import SharedCore, ShareRefused, open_source, parse_source
+from node.roles.share_events import (
+    Available,
+    DriveAvailable,
+    DriveId,
+    FeedPublished,
+    NothingToHost,
+    Peer,
+    PlanPublished,
+    ShareEvent,
+)
+from node.roles.share_source import open_source, parse_source
+from node.roles.shared_core import Share, SharedCore, ShareRefused
 from pallets.datdot.types import PlanState
 
 log = logging.getLogger(__name__)
@@ -35,6 +46,14 @@ log = logging.getLogger(__name__)
 DEFAULT_DURATION_BLOCKS = 14_400
 PLANS_FILE = "plans.json"
 GOING_ON = (PlanState.SCHEDULED, PlanState.RUNNING)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A core and the plans that host it."""
+
+    shared: SharedCore
+    plans: list[int]
 
 
 class Sponsor:
@@ -46,7 +65,7 @@ class Sponsor:
         self._directory = directory / "shares"
         self._board = board
         self._fetcher = Fetcher(self._market, endpoint.network.address_book)
-        self._shared: list[SharedCore] = []
+        self._shares: list[Share] = []
         self._joining = trio.Lock()
 
     @classmethod
@@ -59,48 +78,69 @@ class Sponsor:
         try:
             yield sponsor
         finally:
-            for shared in sponsor._shared:
-                endpoint.replication.remove(shared.core)
-                shared.core.close()
+            for share in sponsor._shares:
+                for shared in share.cores:
+                    endpoint.replication.remove(shared.core)
+                share.close()
 
     async def share(
         self, source: str, *, duration_blocks: int = DEFAULT_DURATION_BLOCKS
     ) -> AsyncIterator[ShareEvent]:
-        """Have PATH or KEY@HOST:PORT hosted; yields what happens and ends after `Available`. Raises ShareRefused.
+        """Have PATH or KEY@HOST:PORT hosted; yields what happens and ends once all is available. Raises ShareRefused.
 
         A source that is shared again from the same directory goes on with its plans as long as they run.
         """
-        shared = await open_source(parse_source(source), self._directory, self._endpoint.identity.account)
-        self._shared.append(shared)
-        self._endpoint.replication.add(shared.core)
-        publisher = Publisher(self._market, self._endpoint.identity.account)
+        account = self._endpoint.identity.account
+        share = await open_source(parse_source(source), self._directory, account, self._is_published)
+        self._shares.append(share)
+        for event in share.news:
+            yield event
+        for shared in share.cores:
+            self._endpoint.replication.add(shared.core)
+        orders: list[_Order] = []
         try:
             async with self._joining:  # several shares begin at once, and an account joins only once
                 sponsor_id = await ensure_user(self._market, self._endpoint.identity)
-            feed_id = await publisher.publish_feed(shared.core)
-            yield FeedPublished(feed_id, shared.core.key.hex(), shared.core.length)
-            plans = _remembered_plans(shared, self._market, sponsor_id)
-            async for plan_id in publisher.publish_plans(shared.core, feed_id, duration_blocks, len(plans)):
-                plans.append(plan_id)
-                _remember_plans(shared, self._market, plans)
+            for shared in share.cores:
+                if shared.core.length == 0:
+                    yield NothingToHost(*_names(shared.core), share.drive)
+                    continue
+                orders.append(_Order(shared, _remembered_plans(shared, self._market, sponsor_id)))
+                async with aclosing(self._publish(orders[-1], share.drive, duration_blocks)) as events:
+                    async for event in events:
+                        yield event
         except (RegistrationFailed, SubmitFailed) as error:
             raise ShareRefused(str(error)) from error
-        for plan_id in plans:
-            yield self._plan_published(plan_id)
-        progress = PlanProgress(self._market, self._board, plans)
+        progress = PlanProgress(self._market, self._board, [plan_id for order in orders for plan_id in order.plans])
         try:
             async with aclosing(self._follow(progress)) as events:
                 async for event in events:
                     yield event
         except PlanOver as error:
             raise ShareRefused(str(error)) from error
-        yield await self._read_back(shared, progress)
+        async with aclosing(self._read_all_back(share, orders, progress)) as events:
+            async for event in events:
+                yield event
 
-    def _plan_published(self, plan_id: int) -> PlanPublished:
-        plan = self._market.plan(plan_id)
-        funds = self._market.chain.query(PALLET, "GetPlanFundsByID", plan_id)
-        contracts = len(plan.contracts) if plan is not None else 0
-        return PlanPublished(plan_id, contracts, funds.escrow if funds is not None else 0)
+    def _is_published(self, key: bytes) -> bool:
+        return self._market.feed_id(key) is not None
+
+    async def _publish(
+        self, order: _Order, drive: DriveId | None, duration_blocks: int
+    ) -> AsyncGenerator[ShareEvent, None]:
+        """Makes a core known and orders its hosting, as far as that was not done earlier."""
+        publisher = Publisher(self._market, self._endpoint.identity.account)
+        core = order.shared.core
+        feed_id = await publisher.publish_feed(core)
+        yield FeedPublished(feed_id, core.key.hex(), core.length, drive)
+        async for plan_id in publisher.publish_plans(core, feed_id, duration_blocks, len(order.plans)):
+            order.plans.append(plan_id)
+            _remember_plans(order.shared, self._market, order.plans)
+        for plan_id in order.plans:
+            plan = self._market.plan(plan_id)
+            funds = self._market.chain.query(PALLET, "GetPlanFundsByID", plan_id)
+            contracts = len(plan.contracts) if plan is not None else 0
+            yield PlanPublished(plan_id, contracts, funds.escrow if funds is not None else 0, drive)
 
     async def _follow(self, progress: PlanProgress) -> AsyncGenerator[ShareEvent, None]:
         for event in progress.look():
@@ -111,11 +151,24 @@ class Sponsor:
                 for event in (*progress.look(), *progress.hear(block.events)):
                     yield event
 
-    async def _read_back(self, shared: SharedCore, progress: PlanProgress) -> Available:
+    async def _read_all_back(
+        self, share: Share, orders: Sequence[_Order], progress: PlanProgress
+    ) -> AsyncGenerator[ShareEvent, None]:
+        peers: dict[Peer, None] = {}
+        for order in orders:
+            available = await self._read_back(order, progress, share.drive)
+            peers |= dict.fromkeys(available.peers)
+            yield available
+        if share.drive is not None:
+            entries = share.cores[-1].core
+            yield DriveAvailable(share.drive.key, share.drive.z32, entries.length, tuple(peers))
+
+    async def _read_back(self, order: _Order, progress: PlanProgress, drive: DriveId | None) -> Available:
         """Read everything from the hosters; tried again, for they may be restarting, until it agrees."""
-        core, backoff = shared.core, Backoff()
+        shared, backoff = order.shared, Backoff()
+        core = shared.core
         while True:
-            endpoints = self._fetcher.endpoints_of(progress.hosters())
+            endpoints = self._fetcher.endpoints_of(progress.hosters(order.plans))
             try:
                 digest = await read_back(core.key, core.signed_head(), endpoints)
                 break
@@ -124,14 +177,12 @@ class Sponsor:
                 await trio.sleep(backoff.next_pause())
         if digest != shared.sha256:
             raise ShareRefused(f"the hosters serve other bytes than were shared: SHA-256 {digest.hex()}")
-        return _available(shared, endpoints)
+        peers = tuple(Peer(host, port) for host, port in endpoints)
+        return Available(*_names(core), core.length, core.byte_length, digest.hex(), peers, drive)
 
 
-def _available(shared: SharedCore, endpoints: Sequence[Endpoint]) -> Available:
-    core = shared.core
-    peers = tuple(Peer(host, port) for host, port in endpoints)
-    hashes = (core.key.hex(), z32_encode(core.key))
-    return Available(*hashes, core.length, core.byte_length, shared.sha256.hex(), peers)
+def _names(core: Core) -> tuple[str, str]:
+    return core.key.hex(), core.public_id
 
 
 def _remembered_plans(shared: SharedCore, market: MarketView, sponsor_id: int) -> list[int]:

@@ -197,10 +197,10 @@ def javascript(script: str, *arguments: object) -> Iterator[Program]:
         yield program
 
 
-def read_with_javascript(available: Line, timeout_seconds: int = 60) -> Line:
+def read_with_javascript(available: Line, *options: object, timeout_seconds: int = 60) -> Line:
     """What an unmodified JavaScript hypercore gets from the peers of an `available` line: length, bytes, sha256."""
     peers = ",".join(f"{peer['host']}:{peer['port']}" for peer in available["peers"])
-    with javascript("reader.mjs", available["key"], peers, "--timeout", timeout_seconds) as reader:
+    with javascript("reader.mjs", available["key"], peers, *options, "--timeout", timeout_seconds) as reader:
         result = reader.line(lambda line: True, timeout_seconds + 10)
         assert reader.exit_status() == 0, result
     return result

@@ -13,15 +13,19 @@ import trio
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60
 MODULES = (
+    "hypercore/__init__.py",
     "hypercore/bee.py",
     "hypercore/io/bee.py",
     "hypercore/io/blobs.py",
+    "hypercore/io/core.py",
     "hypercore/io/corestore.py",
+    "hypercore/io/download.py",
     "hypercore/io/drive.py",
     "hypercore/io/drive_mirror.py",
     "hypercore/io/log.py",
+    "hypercore/io/streams.py",
 )
-GUIDE = "docs/how-to/hyperbee-and-hyperdrive.md"
+GUIDES = ("docs/how-to/hyperbee-and-hyperdrive.md", "docs/how-to/hypercore.md")
 
 
 def example_of(module: str) -> str:
@@ -54,15 +58,20 @@ def test_the_example_of_a_module_runs(module: str, tmp_path: Path, monkeypatch: 
     run_body(example_of(module))
 
 
-def programs_of_the_guide() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / GUIDE).read_text(), re.DOTALL)
+def programs_of(guide: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / guide).read_text(), re.DOTALL)
 
 
-def test_the_guide_has_programs() -> None:
-    assert len(programs_of_the_guide()) >= 3
+PROGRAMS = [(guide, number) for guide in GUIDES for number in range(len(programs_of(guide)))]
 
 
-@pytest.mark.parametrize("number", range(len(programs_of_the_guide())))
-def test_a_program_of_the_guide_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_guides_have_programs() -> None:
+    assert all(len(programs_of(guide)) >= 3 for guide in GUIDES)
+
+
+@pytest.mark.parametrize(("guide", "number"), PROGRAMS)
+def test_a_program_of_a_guide_runs(
+    guide: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(programs_of_the_guide()[number], GUIDE, "exec"), {"__name__": "__main__"})
+    exec(compile(programs_of(guide)[number], guide, "exec"), {"__name__": "__main__"})

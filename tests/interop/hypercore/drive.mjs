@@ -1,6 +1,6 @@
 // A JavaScript Hyperdrive over plain TCP, told what to do, one JSON object a line on standard input:
 //
-//   node drive.mjs [--key HEX --dial HOST:PORT] [--primary-key HEX]
+//   node drive.mjs [--key HEX --dial HOST:PORT[,HOST:PORT…]] [--primary-key HEX]
 //
 // Without --key it makes a drive, serves it and prints {"key", "port"}; with --key it reads that one from HOST:PORT.
 //
@@ -30,7 +30,7 @@ const store = new Corestore(directory.path, primaryKey ? { primaryKey, unsafe: t
 const drive = new Hyperdrive(store, values.key ? Buffer.from(values.key, 'hex') : null)
 await drive.ready()
 if (values.dial) {
-  dial(store, values.dial)
+  for (const peer of values.dial.split(',')) dial(store, peer)
 } else {
   const { port } = await serve(store)
   print({ key: drive.key.toString('hex'), contentKey: drive.contentKey.toString('hex'), port })

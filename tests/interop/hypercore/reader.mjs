@@ -1,31 +1,37 @@
 // Downloads every block of a core from the given peers together, with the unmodified npm package `hypercore` over plain
 // TCP sockets, and prints one JSON line:
 //
-//   node reader.mjs KEY HOST:PORT[,HOST:PORT…] [--length N] [--timeout SECONDS]
+//   node reader.mjs KEY HOST:PORT[,HOST:PORT…] [--length N] [--timeout SECONDS] [--encryption-key FILE]
 //
 //   {"length": blocks, "bytes": sum of their sizes, "sha256": hex of all blocks put together, "milliseconds": …}
 //
 // KEY is hex or z-base-32. With --length it waits until the log has at least N blocks and reads the first N, else it
-// reads the length that the first peer tells. Exit status 0; 1 with {"error": …} when the time (default 60 s) is up, a
+// reads the length that the first peer tells. With the key in FILE (hex) blocks are decrypted. Exit status 0; 1 with {"error": …} when the time (default 60 s) is up, a
 // proof is wrong or every peer hung up; 2 for wrong usage.
 
 import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import Hypercore from 'hypercore'
 import { dial, print, temporaryDirectory } from './common.mjs'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { length: { type: 'string' }, timeout: { type: 'string', default: '60' } }
+  options: {
+    length: { type: 'string' },
+    timeout: { type: 'string', default: '60' },
+    'encryption-key': { type: 'string' }
+  }
 })
 if (positionals.length !== 2) {
-  console.error('usage: reader.mjs KEY HOST:PORT[,HOST:PORT…] [--length N] [--timeout SECONDS]')
+  console.error('usage: reader.mjs KEY HOST:PORT[,HOST:PORT…] [--length N] [--timeout SECONDS] [--encryption-key FILE]')
   process.exit(2)
 }
 const [key, addresses] = positionals
 const peers = addresses.split(',')
 const directory = await temporaryDirectory()
-const core = new Hypercore(directory.path, key)
+const secret = values['encryption-key'] && Buffer.from((await readFile(values['encryption-key'], 'utf8')).trim(), 'hex')
+const core = new Hypercore(directory.path, key, secret ? { encryption: { key: secret } } : {})
 
 async function finish(result, status) {
   print(result)

@@ -159,3 +159,56 @@ def test_names_of_a_stranger_do_not_steer_the_terminal(tmp_path: Path) -> None:
     assert drive("put", store, "/a\x1b[2Jb", "-", input="x").exit_code == 0
     assert "\x1b" not in drive("ls", store).stdout
     assert "\x1b" not in drive("history", store).stdout
+
+
+def test_a_reader_with_an_older_copy_sees_what_its_peers_have_now(tmp_path: Path) -> None:
+    store, copy = str(tmp_path / "store"), str(tmp_path / "copy")
+    (tmp_path / "file").write_text("text")
+    key = as_json("put", store, "/one", str(tmp_path / "file"))["key"]
+    for name in ("/one", "/two", "/three"):
+        as_json("put", store, name, str(tmp_path / "file"))
+        with running("serve", store) as server:
+            assert server.stdout is not None
+            port = json.loads(server.stdout.readline())["port"]
+            listed = drive("ls", copy, "--key", key, "--peer", f"127.0.0.1:{port}")
+        assert listed.exit_code == 0, listed.output
+        assert name in listed.stdout
+
+
+def test_an_encrypted_drive_is_read_with_its_key_only(tmp_path: Path, folder: Path) -> None:
+    store = tmp_path / "store"
+    made = as_json("mirror", str(store), "--from", str(folder), "--encrypted")
+    assert made["encrypted"]
+    for data in store.rglob("data"):
+        assert b"a.txt" not in data.read_bytes()
+        assert b"0123456789" not in data.read_bytes()
+    assert drive("get", str(store), "/a.txt").stdout == "0123456789"
+    key = (store / "encryption-key").rename(tmp_path / "key")
+    assert drive("get", str(store), "/a.txt", "--encryption-key", str(key)).stdout == "0123456789"
+    refused = drive("get", str(store), "/a.txt")
+    assert refused.exit_code == 1
+    assert "is encrypted: see --encryption-key" in refused.stderr
+    (tmp_path / "other").write_text("00" * 32)
+    refused = drive("ls", str(store), "--encryption-key", str(tmp_path / "other"))
+    assert "has another encryption key" in refused.stderr
+    as_json("put", str(tmp_path / "plain"), "/a", str(folder / "a.txt"))
+    refused = drive("put", str(tmp_path / "plain"), "/b", str(folder / "a.txt"), "--encrypted")
+    assert "is there already, and not encrypted" in refused.stderr
+
+
+def test_a_file_that_cannot_be_read_whole_leaves_no_part_of_it(tmp_path: Path) -> None:
+    store, target = str(tmp_path / "store"), tmp_path / "out"
+    (tmp_path / "file").write_bytes(bytes(300_000))
+    content_key = as_json("put", store, "/file", str(tmp_path / "file"))["content_key"]
+    damage_last_block(tmp_path / "store", content_key)
+    target.write_text("as it was")
+    assert drive("get", store, "/file", "--to", str(target)).exit_code == 1
+    assert target.read_text() == "as it was"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "out", "store"]
+
+
+def damage_last_block(store: Path, content_key: str) -> None:
+    for about in store.glob("cores/*/about"):
+        if json.loads(about.read_text())["key"] == content_key:
+            data = about.with_name("data")
+            data.write_bytes(data.read_bytes()[:-1] + b"\xff")

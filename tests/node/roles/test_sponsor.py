@@ -15,7 +15,8 @@ from node.roles import limits
 from node.roles.fetcher import FetchFailed
 from node.roles.read_back import read_back
 from node.roles.share_events import Available, FeedPublished, HostingStarted, PlanPublished, Sealing, ShareEvent
-from node.roles.share_source import CoreSource, FileSource, ShareRefused, open_source, parse_source
+from node.roles.share_source import CoreSource, FileSource, FolderSource, Source, open_source, parse_source
+from node.roles.shared_core import SharedCore, ShareRefused
 from node.roles.sponsor import Sponsor
 
 from .world import Market, small_core, staffed_market
@@ -30,6 +31,12 @@ async def share(market: Market, source: str, directory: Path) -> list[ShareEvent
         async for event in sponsor.share(source, duration_blocks=5_000):
             events.append(event)
     return events
+
+
+async def open_core(source: Source, directory: Path) -> SharedCore:
+    """What a source of one core becomes."""
+    (shared,) = (await open_source(source, directory, ACCOUNT)).cores
+    return shared
 
 
 async def test_shared_file_becomes_available_from_its_hosters(tmp_path: Path) -> None:
@@ -61,7 +68,7 @@ async def test_core_of_somebody_else_is_copied_whole(tmp_path: Path) -> None:
         port = await author.listen()
         source = parse_source(f"{core.public_id}@127.0.0.1:{port}")
         assert source == CoreSource(core.key, "127.0.0.1", port)
-        shared = await open_source(source, tmp_path, ACCOUNT)
+        shared = await open_core(source, tmp_path)
         with pytest.raises(ShareRefused, match="being shared already"):
             await open_source(source, tmp_path, ACCOUNT)
     assert shared.core.signed_head() == core.signed_head()
@@ -99,7 +106,7 @@ async def test_core_with_a_block_too_large_to_host_is_refused(tmp_path: Path) ->
 async def test_file_is_cut_into_blocks_of_64_kib(tmp_path: Path, size: int) -> None:
     content = hashlib.shake_256(b"file").digest(size)
     (tmp_path / "file").write_bytes(content)
-    shared = await open_source(FileSource(tmp_path / "file"), tmp_path / "shares", ACCOUNT)
+    shared = await open_core(FileSource(tmp_path / "file"), tmp_path / "shares")
     assert shared.core.length == -(-size // 65_536)
     assert b"".join(shared.core.get(index) for index in range(shared.core.length)) == content
     assert shared.sha256 == hashlib.sha256(content).digest()
@@ -109,11 +116,11 @@ async def test_file_is_cut_into_blocks_of_64_kib(tmp_path: Path, size: int) -> N
 async def test_file_shared_again_is_the_same_core_and_an_interrupted_one_is_completed(tmp_path: Path) -> None:
     content = hashlib.shake_256(b"file").digest(200_000)
     (tmp_path / "file").write_bytes(content)
-    first = await open_source(FileSource(tmp_path / "file"), tmp_path / "shares", ACCOUNT)
+    first = await open_core(FileSource(tmp_path / "file"), tmp_path / "shares")
     head = first.core.signed_head()
     first.core.truncate(1)
     first.core.close()
-    second = await open_source(FileSource(tmp_path / "file"), tmp_path / "shares", ACCOUNT)
+    second = await open_core(FileSource(tmp_path / "file"), tmp_path / "shares")
     assert second.core.key == first.core.key
     assert second.core.tree_hash() == head.tree_hash
     second.core.close()
@@ -156,7 +163,6 @@ async def test_reading_back_needs_every_block_from_the_given_endpoints(
         (f"{KEY}@127.0.0.1:65536", "is not a port"),
         (f"{KEY[:-2]}@127.0.0.1:4000", "is not the key of a core"),
         (f"{'0' * 52}@127.0.0.1:4000", "is not the key of a core"),
-        (".", "is a folder"),
     ],
 )
 def test_what_cannot_be_shared_is_refused_with_the_reason(text: str, reason: str) -> None:
@@ -169,3 +175,7 @@ def test_existing_path_wins_over_a_key_in_its_name(tmp_path: Path, monkeypatch: 
     name = f"{KEY}@127.0.0.1:4000"
     Path(name).write_bytes(b"content")
     assert parse_source(name) == FileSource(Path(name))
+
+
+def test_a_folder_is_a_source(tmp_path: Path) -> None:
+    assert parse_source(str(tmp_path)) == FolderSource(tmp_path)

@@ -1,0 +1,56 @@
+"""Links to the peers that a command names: at least one must answer, and those that go away are dialled again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from hypercore.io.replication import ConnectFailed, Replication
+from node.cli.output import Refused
+
+if TYPE_CHECKING:
+    from hypercore.io.session import Session
+
+REDIAL_SECONDS = 1.0
+
+Address = tuple[str, int]
+
+
+@asynccontextmanager
+async def linked(replication: Replication, peers: Sequence[Address]) -> AsyncIterator[None]:
+    """Connected to `peers` while the block of code runs; raises Refused when none answers."""
+    sessions: dict[Address, Session | None] = {}
+    refusals = []
+    for address in dict.fromkeys(peers):
+        try:
+            sessions[address] = await replication.connect(*address)
+        except ConnectFailed as error:
+            sessions[address] = None
+            refusals.append(str(error))
+    if refusals and len(refusals) == len(sessions):
+        raise Refused(f"no peer answers: {refusals[0]}")
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        for address, session in sessions.items():
+            nursery.start_soon(_redial, replication, address, session)
+        try:
+            yield
+        except Exception as problem:  # raised again below, outside of the nursery, which would wrap it in a group
+            failure = problem
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _redial(replication: Replication, address: Address, session: Session | None) -> None:
+    while True:
+        if session is not None:
+            await session.ended.wait()
+        await trio.sleep(REDIAL_SECONDS)
+        try:
+            session = await replication.connect(*address)
+        except ConnectFailed:
+            session = None
