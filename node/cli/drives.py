@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from node.cli.cores import endpoint
+from node.cli.options import endpoint
 from node.cli.output import Refused, print_event, print_result, refusing
 
 if TYPE_CHECKING:
