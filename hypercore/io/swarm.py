@@ -1,21 +1,19 @@
 """Finding peers: who else has a core, and links to them, kept alive.
 
-    import trio
     from hypercore.io.core import Core
     from hypercore.io.replication import open_replication
     from hypercore.io.swarm import StaticPeers, open_swarm
 
-    async def main() -> None:
-        core = Core.create()
-        core.append([b"hello"])
-        async with open_replication() as replication, open_replication() as other:
-            copy = Core.open(None, core.key)
-            replication.add(core)
-            port = await replication.listen()
-            async with open_swarm(other, [StaticPeers([("127.0.0.1", port)])]) as swarm:
-                swarm.find(copy)                            # also `LanDiscovery`, or a table of many nodes
-                await other.update(copy)
-                print(await other.get(copy, 0))
+    core = Core.create()
+    core.append([b"hello"])
+    copy = Core.open(None, core.key)
+    async with open_replication() as here, open_replication() as there:
+        here.add(core)
+        peers = StaticPeers([("127.0.0.1", await here.listen())])   # also `open_lan()`, or a discovery of your own
+        async with open_swarm(there, [peers]) as swarm:
+            swarm.find(copy)
+            await there.update(copy)
+            assert await there.get(copy, 0) == b"hello"
 
 What a discovery says is only ever dialled: whoever answers must prove that it knows the core's key, and its blocks must
 prove that the author signed them. So a lie costs a dial and nothing else.

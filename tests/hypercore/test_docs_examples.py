@@ -20,8 +20,9 @@ MODULES = (
     "hypercore/io/drive.py",
     "hypercore/io/drive_mirror.py",
     "hypercore/io/log.py",
+    "hypercore/io/swarm.py",
 )
-GUIDE = "docs/how-to/hyperbee-and-hyperdrive.md"
+GUIDES = ("docs/how-to/hyperbee-and-hyperdrive.md", "docs/how-to/finding-peers.md")
 
 
 def example_of(module: str) -> str:
@@ -54,15 +55,21 @@ def test_the_example_of_a_module_runs(module: str, tmp_path: Path, monkeypatch: 
     run_body(example_of(module))
 
 
-def programs_of_the_guide() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / GUIDE).read_text(), re.DOTALL)
+PROGRAMS = [
+    (guide, program)
+    for guide in GUIDES
+    for program in re.findall(r"```python\n(.*?)```", (ROOT / guide).read_text(), re.DOTALL)
+]
 
 
-def test_the_guide_has_programs() -> None:
-    assert len(programs_of_the_guide()) >= 3
+def test_the_guides_have_programs() -> None:
+    assert [guide for guide, _ in PROGRAMS].count(GUIDES[0]) >= 3
+    assert {guide for guide, _ in PROGRAMS} == set(GUIDES)
 
 
-@pytest.mark.parametrize("number", range(len(programs_of_the_guide())))
-def test_a_program_of_the_guide_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("guide", "program"), PROGRAMS, ids=[guide for guide, _ in PROGRAMS])
+def test_a_program_of_a_guide_runs(
+    guide: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(programs_of_the_guide()[number], GUIDE, "exec"), {"__name__": "__main__"})
+    exec(compile(program, guide, "exec"), {"__name__": "__main__"})
