@@ -13,6 +13,22 @@ BLOCK_MODES: tuple[BlockMode, ...] = ("interval", "instant", "manual")
 
 
 @dataclass(frozen=True)
+class FindingConfig:
+    """Where readers can find hosted cores, besides the chain's own network.
+
+    `lan`: on the local network, as far as the listening address reaches. `hyperswarm`: on Hyperswarm, through the
+    bridge; `hyperswarm_bootstrap` names the nodes of a private network in place of the public one.
+    """
+
+    lan: bool = False
+    hyperswarm: bool = False
+    hyperswarm_bootstrap: tuple[tuple[str, int], ...] = ()
+
+
+NOWHERE = FindingConfig()
+
+
+@dataclass(frozen=True)
 class NodeConfig:
     """One process: a chain node, and the services of the provider accounts that share it.
 
@@ -30,6 +46,7 @@ class NodeConfig:
     archive: bool = False
     blocks: BlockMode = "interval"
     sealing_workers: int = 2
+    finding: FindingConfig = NOWHERE
     network_seed: bytes | None = None
     """The 32-byte seed of the node's own peer id; by default that of its validator's or first provider's noise key."""
 

@@ -66,6 +66,7 @@ ADDRESS_BURST: Final = 2_048
 MAX_MESH_QUEUE: Final = 1_024
 MAX_ADDRESS_BOOK_RECORDS: Final = 4_096
 MAX_ADDRESSES_SENT_ON_CONNECT: Final = 1_024
+ADDRESS_REPUBLISH_SECONDS: Final = 600.0  # a record that strangers pushed out of a book is back after so long
 MAX_EXTRINSICS_SENT_ON_CONNECT: Final = 1_024
 
 # Sync
@@ -83,3 +84,19 @@ SYNC_TICK_SECONDS: Final = 1.0
 MAX_SYNC_RESTARTS: Final = 8  # fresh ancestor searches with one peer without a block imported in between
 MAX_BAD_BLOCKS_REMEMBERED: Final = 1_024
 MAJOR_SYNC_BLOCKS: Final = 5
+
+# Finding hosts of a core
+MAX_KADEMLIA_MESSAGE_BYTES: Final = 64 * KIB
+MAX_PROVIDED_KEYS: Final = 65_536  # of others, remembered here
+MAX_PROVIDERS_PER_KEY: Final = 20  # Kademlia's k; the library keeps as many
+MAX_HOSTED_CORES: Final = 4_096  # of our accounts, announced
+MAX_HOSTS_PER_ANSWER: Final = 64
+KADEMLIA_CLOSEST_PEERS: Final = 20
+KADEMLIA_REQUEST_SECONDS: Final = 10.0
+KADEMLIA_STREAM_SECONDS: Final = 30.0
+KADEMLIA_PEER_SECONDS: Final = 3_600  # an address stays in the table's address list
+PROVIDER_RECORD_SECONDS: Final = 3 * 3_600
+PROVIDE_AGAIN_SECONDS: Final = 3_600.0
+PROVIDE_RETRY_SECONDS: Final = 15.0  # while there is nobody to tell
+PROVIDE_INTERVAL_SECONDS: Final = 1.25  # a node takes ten announcements in ten seconds from one peer
+HOSTS_REQUEST_SECONDS: Final = 15.0

@@ -44,6 +44,8 @@ from runtime.genesis import ChainSpec, GenesisError, build_genesis
 from runtime.version import CODE_KEY
 
 if TYPE_CHECKING:
+    from node.finding import Finding
+    from node.net.addresses import AddressRecord
     from node.net.service import Network
     from node.roles.endpoint import ServiceEndpoint
     from node.roles.progress import SealingBoard
@@ -274,6 +276,7 @@ async def _join_network(
 ) -> Network:
     from node.chain.for_peers import ChainForPeers
     from node.chain.gossip import announce_blocks, judge_extrinsics, pass_on_transactions
+    from node.net.addresses import keep_published
     from node.net.host import InvalidPeerId, ListenFailed
     from node.net.service import Network, NetworkConfig
 
@@ -300,24 +303,25 @@ async def _join_network(
             raise StartRefused(f"--bootnode: {refusal}") from None
         raise
     started.network = network
-    _publish_own_address(config, network, chain.store.genesis_hash)
+    own_address = partial(_own_address, config, network, chain.store.genesis_hash)
+    network.publish_address(own_address())
+    nursery.start_soon(keep_published, network, own_address)
     pass_on_transactions(transactions, network)
     nursery.start_soon(announce_blocks, chain, network)
     return network
 
 
-def _publish_own_address(config: NodeConfig, network: Network, genesis_hash: bytes) -> None:
-    """Tell the network that a chain node answers here, so that nodes find each other beyond the bootnodes."""
+def _own_address(config: NodeConfig, network: Network, genesis_hash: bytes) -> AddressRecord:
+    """What tells the network that a chain node answers here, so that nodes find each other beyond the bootnodes."""
     from node.net.addresses import AddressRecord
 
-    record = AddressRecord.create(
+    return AddressRecord.create(
         _network_seed(config),
         genesis_hash,
         addresses=network.host.addresses,
         sequence=time.time_ns() // 1_000_000,
         serves_chain=True,
     )
-    network.publish_address(record)
 
 
 async def _with_services(
@@ -329,6 +333,7 @@ async def _with_services(
     network: Network,
     stack: AsyncExitStack,
 ) -> Node:
+    from node.finding import Finding
     from node.roles.progress import SealingBoard
     from node.roles.sealer import SealPool
 
@@ -336,15 +341,21 @@ async def _with_services(
     node = Node(config, chain, transactions, author, api, rpc_port, network, SealingBoard())
     if config.providers:
         pool = await stack.enter_async_context(SealPool(workers=config.sealing_workers))
+        finding = await stack.enter_async_context(Finding.start(config.finding, config.host))
         for account in config.providers:
-            await _start_provider(node, account, pool, stack)
+            await _start_provider(node, account, pool, finding, stack)
     return node
 
 
-async def _start_provider(node: Node, account: Keypair, pool: SealPool, stack: AsyncExitStack) -> None:
+async def _start_provider(
+    node: Node, account: Keypair, pool: SealPool, finding: Finding, stack: AsyncExitStack
+) -> None:
     from node.roles.provider import ProviderConfig, ProviderService
 
     endpoint = await open_endpoint(node, account, stack)
+    table = node.network.hosted_cores.of_account(endpoint.identity.noise_key)
+    announcing = finding.announcing(endpoint.replication, endpoint.hypercore[1], [table])
+    endpoint.announce = (await stack.enter_async_context(announcing)).announce_only
     config = ProviderConfig(account_directory(node.config.base_path, account.account_id))
     service = ProviderService.start(config, endpoint, node.api, pool, node.sealing)
     node.providers.append(await stack.enter_async_context(service))

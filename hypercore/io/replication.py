@@ -33,7 +33,7 @@ from hypercore.demand import Demand
 from hypercore.errors import BlockNotAvailable, CoreFrozen, HeadUnconfirmed, HypercoreError, LocalProtocolError
 from hypercore.io.core import Core
 from hypercore.io.events import Appended, Cleared, Conflicted, CoreEvent, Downloaded, Signed, Truncated
-from hypercore.io.session import Session, new_key_pair
+from hypercore.io.session import Link, Session, new_key_pair
 from hypercore.replicate import Replicator
 
 log = logging.getLogger(__name__)
@@ -95,9 +95,9 @@ class Replication:
                 session.stop_replicating(replicator)
             self._unsubscribe.pop(core.discovery_key)()
 
-    def attach(self, stream: trio.abc.Stream, *, is_initiator: bool) -> Session:
+    def attach(self, stream: trio.abc.Stream, *, is_initiator: bool, link: Link | None = None) -> Session:
         """Replicates over any byte stream; exactly one of its two ends is the initiator."""
-        session = Session(stream, is_initiator=is_initiator, key_pair=self.key_pair, lookup=self._lookup)
+        session = Session(stream, is_initiator=is_initiator, key_pair=self.key_pair, lookup=self._lookup, link=link)
         for replicator in self._replicators.values():
             session.replicate(replicator)
         self.sessions.append(session)
@@ -295,8 +295,13 @@ class Replication:
             replicator = self._replicator(core) if core is not None and not core.frozen else None
         return replicator
 
+    @property
+    def is_full(self) -> bool:
+        """True while no further peer is accepted."""
+        return len(self.sessions) >= self._max_connections
+
     async def _accept(self, stream: trio.SocketStream) -> None:
-        if len(self.sessions) >= self._max_connections:
+        if self.is_full:
             await trio.aclose_forcefully(stream)
             return
         await self.attach(stream, is_initiator=False).ended.wait()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import trio
 
@@ -28,6 +29,21 @@ SEND_TIMEOUT_SECONDS = 60.0
 Lookup = Callable[[bytes], Replicator | None]
 
 
+class Link(Protocol):
+    """What turns bytes into messages and back: a SecretStream, or a BridgedLink whose encryption ends elsewhere."""
+
+    @property
+    def established(self) -> bool: ...
+    @property
+    def handshake_hash(self) -> bytes | None: ...
+    @property
+    def remote_public_key(self) -> bytes | None: ...
+    def data_to_send(self) -> bytes: ...
+    def send(self, plaintext: bytes, /) -> bytes: ...
+    def keep_alive(self) -> bytes: ...
+    def receive_bytes(self, data: bytes, /) -> list[bytes]: ...
+
+
 def new_key_pair() -> KeyPair:
     """A fresh random Ed25519 key pair."""
     return KeyPair.from_seed(os.urandom(32))
@@ -37,8 +53,8 @@ class Session:
     """One link to one peer. `run` drives it until either side ends it.
 
     `key_pair` is our identity towards the peer (a fresh one by default). `lookup(discovery_key)` says which core to
-    serve when the peer asks for one that was not passed to `replicate`; None refuses. `error` says why the link ended,
-    None for an ordinary end.
+    serve when the peer asks for one that was not passed to `replicate`; None refuses. `link` stands in for the secret
+    stream that is made otherwise. `error` says why the link ended, None for an ordinary end.
     """
 
     def __init__(
@@ -48,6 +64,7 @@ class Session:
         is_initiator: bool,
         key_pair: KeyPair | None = None,
         lookup: Lookup | None = None,
+        link: Link | None = None,
     ) -> None:
         self.is_initiator = is_initiator
         self.error: HypercoreError | OSError | None = None
@@ -55,7 +72,8 @@ class Session:
         self.ended = trio.Event()
         self._stream = stream
         self._lookup = lookup
-        self._secret = SecretStream(
+        self._scope = trio.CancelScope()
+        self._secret: Link = link or SecretStream(
             is_initiator=is_initiator,
             static=key_pair or new_key_pair(),
             ephemeral=new_key_pair(),
@@ -98,9 +116,10 @@ class Session:
     async def run(self) -> None:
         """Drives the link until it ends. Raises RemoteProtocolError when the peer broke the rules."""
         try:
-            async with trio.open_nursery() as nursery:
-                for task in (self._read, self._write, self._watch_handshake):
-                    nursery.start_soon(self._guard, task, nursery.cancel_scope)
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    for task in (self._read, self._write, self._watch_handshake):
+                        nursery.start_soon(self._guard, task, nursery.cancel_scope)
         finally:
             for channel in list(self._peers):
                 self._drop(channel)
@@ -108,6 +127,15 @@ class Session:
             await trio.aclose_forcefully(self._stream)
         if self.error is not None:
             raise self.error
+
+    def close(self) -> None:
+        """Ends the link; `run` returns soon after."""
+        self._scope.cancel()
+
+    @property
+    def closing(self) -> bool:
+        """True once `close` was called or the link ended."""
+        return self._scope.cancel_called or self.ended.is_set()
 
     async def _guard(self, task: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
         """Runs a task; its end ends the link, except for the handshake watch."""
@@ -128,15 +156,19 @@ class Session:
             return
         raise RemoteProtocolError(f"no handshake within {HANDSHAKE_TIMEOUT_SECONDS:g} s")
 
+    def _establish(self) -> None:
+        if self._secret.established and not self.established.is_set():
+            self.established.set()
+            for replicator in self._replicators.values():
+                self._open(replicator)
+
     async def _read(self) -> None:
+        self._establish()
         while data := await self._stream.receive_some(READ_BYTES):
             for plaintext in self._secret.receive_bytes(data):
                 self._mux.receive(plaintext)
                 self._handle_events()
-            if self._secret.established and not self.established.is_set():
-                self.established.set()
-                for replicator in self._replicators.values():
-                    self._open(replicator)
+            self._establish()
             self._wake()
 
     async def _write(self) -> None:

@@ -11,14 +11,15 @@ import trio
 from hypercore.io.core import Core
 from hypercore.io.events import CoreEvent, Downloaded
 from hypercore.io.replication import Replication, open_replication
-from node.cli.links import Address, linked
+from node.cli.links import Address, found_on_lan, linked
 from node.cli.output import Refused
 from node.cli.progress import progress_bar
 
 
 async def clone(key: str, peers: Sequence[Address], directory: Path, patience_seconds: float) -> Core:
-    """The complete copy, open. Raises Refused when no peer answers, or none brings a block for `patience_seconds`.
+    """The complete copy, open; without `peers` from whoever serves it on the local network.
 
+    Raises Refused when no peer answers, or none brings a block for `patience_seconds`.
     What came before a failure or a stop is kept, and fetched no second time.
     """
     is_new = not await trio.Path(directory).exists()
@@ -26,7 +27,7 @@ async def clone(key: str, peers: Sequence[Address], directory: Path, patience_se
     try:
         async with open_replication() as replication:
             replication.add(core)
-            async with linked(replication, peers):
+            async with linked(replication, peers) if peers else found_on_lan(replication, core):
                 await _download(replication, core, patience_seconds)
     except BaseException:
         core.close()
@@ -60,6 +61,8 @@ async def _download(replication: Replication, core: Core, patience_seconds: floa
 
 def _what_is_here(core: Core, patience_seconds: float, replication: Replication) -> str:
     linked = f"{len(replication.sessions)} peers are connected"
+    if not replication.sessions and core.length == 0:
+        return "nobody serves this core: name a peer that does, HOST:PORT"
     if core.length == 0:
         return f"no peer told of this core within {patience_seconds:g} s ({linked}): check the key and the addresses"
     here = f"{core.stored_bytes()} of {core.byte_length} bytes are here"

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from node.cli.encryption import KEY_FILE, EncryptionKey, encryption_key_of, make_encryption_key
-from node.cli.options import set_up_logs
+from node.cli.options import HyperswarmBootstrap, Lan, UseHyperswarm, checked_finding, endpoint, set_up_logs
 from node.cli.output import Refused, print_event, print_result, refusing
 from node.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from hypercore.io.core import Core
     from hypercore.io.log import Log
+    from node.config import FindingConfig
 
 app = typer.Typer(help="Create, fill, read and share hypercores.", no_args_is_help=True)
 
@@ -114,12 +115,16 @@ def cat(
 @app.command()
 def clone(
     key: Annotated[str, typer.Argument(help="The core's key: z32 or hexadecimal.")],
-    peers: Annotated[list[str], typer.Argument(metavar="HOST:PORT…", help="Peers that serve it.")],
     directory: Annotated[Path, typer.Option("--to", help="The directory of the copy.")],
+    peers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[HOST:PORT]…", help="Peers that serve it; without any, the local network is asked."),
+    ] = None,
+    lan: Annotated[bool, typer.Option("--lan/--no-lan", help="Ask the local network when no peer is named.")] = True,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds without any new block before giving up.")] = 60,
     as_json: Json = False,
 ) -> None:
-    """Download a whole core from peers."""
+    """Download a whole core from peers that are named, or that are found on the local network."""
     from hypercore.errors import HypercoreError
     from node.cli.running import run_until_stopped
 
@@ -127,7 +132,9 @@ def clone(
         from node.cli.cloning import clone as clone_core
 
         set_up_logs("warning", as_json=False)
-        core = run_until_stopped(clone_core, key, [endpoint(peer) for peer in peers], directory, timeout)
+        if not peers and not lan:
+            raise Refused("without the local network, name who serves the core: HOST:PORT")
+        core = run_until_stopped(clone_core, key, [endpoint(peer) for peer in peers or ()], directory, timeout)
         if core is None:
             raise Refused("stopped: what came is kept, and the same command goes on from there")
         print_result(_facts(core, False), as_json)
@@ -139,15 +146,20 @@ def serve(
     directory: CoreDirectory,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 lets the system choose.")] = 0,
+    lan: Lan = True,
+    hyperswarm: UseHyperswarm = False,
+    hyperswarm_bootstrap: HyperswarmBootstrap = None,
     as_json: Json = False,
 ) -> None:
     """Serve a core to readers until stopped."""
     from hypercore.errors import HypercoreError
     from node.cli.running import run_until_stopped
+    from node.config import StartRefused
 
-    with refusing(HypercoreError, OSError):
+    with refusing(HypercoreError, OSError, StartRefused):
         set_up_logs("warning", as_json=False)
-        run_until_stopped(_serve, directory, host, port, as_json)
+        finding = checked_finding(lan, hyperswarm, hyperswarm_bootstrap)
+        run_until_stopped(_serve, directory, host, port, finding, as_json)
 
 
 @app.command()
@@ -180,14 +192,6 @@ def check(
         print_result(facts, as_json)
         if not report.healthy:
             raise Refused("the core is damaged; --repair gives damaged blocks up, so that peers can bring them again")
-
-
-def endpoint(text: str) -> tuple[str, int]:
-    """Host and port of HOST:PORT; raises Refused."""
-    host, separator, port = text.rpartition(":")
-    if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise Refused(f"{text!r} is not HOST:PORT")
-    return host.strip("[]"), int(port)
 
 
 @contextmanager
@@ -232,22 +236,28 @@ def size_of(source: BinaryIO) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-async def _serve(directory: Path, host: str, port: int, as_json: bool) -> None:
+async def _serve(directory: Path, host: str, port: int, where: FindingConfig, as_json: bool) -> None:
     import trio
 
     from hypercore.io.replication import open_replication
+    from node.finding import Finding
 
     core = _open_core(directory)
     facts = _facts(core, (directory / KEY_FILE).exists())
     try:
-        async with open_replication() as replication:
+        async with Finding.start(where, host) as finding, open_replication() as replication:
             replication.add(core)
             bound = await replication.listen(host, port)
-            if as_json:
-                print_event("serving", **facts, host=host, port=bound)
-            else:
-                print_result({**facts, "address": f"{host}:{bound}"}, False)
-            await trio.sleep_forever()
+            async with finding.announcing(replication, bound) as announcing:
+                announcing.announce_only([core.discovery_key])
+                announced = ["lan"] if finding.lan is not None else []
+                announced += ["hyperswarm"] if await announcing.reached_hyperswarm(core.discovery_key) else []
+                if as_json:
+                    print_event("serving", **facts, host=host, port=bound, announced=announced)
+                else:
+                    places = {"address": f"{host}:{bound}", "announced on": ", ".join(announced) or "nothing"}
+                    print_result({**facts, **places}, False)
+                await trio.sleep_forever()
     finally:
         core.close()
 

@@ -7,12 +7,16 @@ import typer
 
 from node.cli.options import (
     Blocks,
+    HyperswarmBootstrap,
     Json,
+    Lan,
     LogJson,
     LogLevel,
     Shares,
     Timeout,
+    UseHyperswarm,
     checked_blocks,
+    checked_finding,
     checked_shares,
     set_up_logs,
 )
@@ -33,6 +37,9 @@ def dev(
     rpc_port: Annotated[int | None, typer.Option("--rpc-port", min=0, max=65_535, help="Default 9944 if free.")] = None,
     app_port: Annotated[int | None, typer.Option("--app-port", min=0, max=65_535, help="Default 8080 if free.")] = None,
     share: Shares = None,
+    lan: Lan = True,
+    hyperswarm: UseHyperswarm = False,
+    hyperswarm_bootstrap: HyperswarmBootstrap = None,
     as_json: Json = False,
     timeout: Timeout = None,
     log_level: LogLevel = "warning",
@@ -54,6 +61,7 @@ def dev(
             rpc_port=rpc_port,
             app_port=app_port,
             shares=shares,
+            finding=checked_finding(lan, hyperswarm, hyperswarm_bootstrap),
             timeout_seconds=timeout,
         )
         with refusing(StartRefused):

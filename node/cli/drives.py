@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from node.cli.cores import endpoint, size_of
+from node.cli.cores import size_of
 from node.cli.encryption import KEY_FILE, EncryptionKey, encryption_key_of, make_encryption_key
-from node.cli.options import set_up_logs
+from node.cli.options import endpoint, set_up_logs
 from node.cli.output import Refused, print_event, print_result, printable, refusing
 from node.cli.progress import progress_bar
 

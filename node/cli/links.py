@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from hypercore.io.core import Core
+from hypercore.io.lan import open_lan
 from hypercore.io.replication import ConnectFailed, Replication
+from hypercore.io.swarm import open_swarm
 from node.cli.output import Refused
 
 if TYPE_CHECKING:
@@ -54,3 +57,11 @@ async def _redial(replication: Replication, address: Address, session: Session |
             session = await replication.connect(*address)
         except ConnectFailed:
             session = None
+
+
+@asynccontextmanager
+async def found_on_lan(replication: Replication, core: Core) -> AsyncIterator[None]:
+    """Connected to whoever serves the core on the local network while the block of code runs."""
+    async with open_lan() as lan, open_swarm(replication, [lan]) as swarm:
+        swarm.find(core)
+        yield

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from node.cli.output import Refused
-from node.config import BLOCK_MODES, BlockMode
+from node.config import BLOCK_MODES, BlockMode, FindingConfig
 
 RpcPort = Annotated[int, typer.Option("--rpc-port", min=0, max=65_535, help="JSON-RPC port; 0 lets the system choose.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines on standard output.")]
@@ -19,7 +19,37 @@ Shares = Annotated[
 Timeout = Annotated[
     float | None, typer.Option("--timeout", min=1, help="With --share: give up after so many seconds (exit 1).")
 ]
+Lan = Annotated[bool, typer.Option("--lan/--no-lan", help="Tell the local network, as far as the port is reachable.")]
+UseHyperswarm = Annotated[
+    bool, typer.Option("--hyperswarm", help="Let readers on Hyperswarm find it (needs Node.js and the bridge).")
+]
+HyperswarmBootstrap = Annotated[
+    list[str] | None,
+    typer.Option("--hyperswarm-bootstrap", metavar="HOST:PORT", help="A node of a private Hyperswarm; repeatable."),
+]
 LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def endpoint(text: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT; raises Refused."""
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise Refused(f"{text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def checked_finding(lan: bool, hyperswarm: bool, bootstrap: list[str] | None) -> FindingConfig:
+    """Where to announce; raises Refused when the Hyperswarm options contradict each other or the bridge is missing."""
+    from node.hyperswarm import BridgeMissing, bridge_command
+
+    if bootstrap and not hyperswarm:
+        raise Refused("--hyperswarm-bootstrap goes with --hyperswarm")
+    if hyperswarm:
+        try:
+            bridge_command()
+        except BridgeMissing as missing:
+            raise Refused(str(missing)) from None
+    return FindingConfig(lan, hyperswarm, tuple(endpoint(one) for one in bootstrap or ()))
 
 
 def set_up_logs(level: str, as_json: bool) -> None:

@@ -7,7 +7,18 @@ import typer
 
 from node.cli.genesis import load_spec
 from node.cli.keys import load_key
-from node.cli.options import Blocks, LogJson, LogLevel, RpcPort, checked_blocks, set_up_logs
+from node.cli.options import (
+    Blocks,
+    HyperswarmBootstrap,
+    Lan,
+    LogJson,
+    LogLevel,
+    RpcPort,
+    UseHyperswarm,
+    checked_blocks,
+    checked_finding,
+    set_up_logs,
+)
 from node.cli.output import Refused, refusing
 
 
@@ -23,6 +34,9 @@ def node(
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="libp2p port; 0 lets the system choose.")] = 0,
     rpc_port: RpcPort = 9944,
     bootnode: Annotated[list[str] | None, typer.Option("--bootnode", help="A peer's multiaddress.")] = None,
+    lan: Lan = True,
+    hyperswarm: UseHyperswarm = False,
+    hyperswarm_bootstrap: HyperswarmBootstrap = None,
     archive: Annotated[bool, typer.Option("--archive", help="Keep old trie nodes.")] = False,
     blocks: Blocks = "interval",
     rpc_cors: Annotated[list[str] | None, typer.Option("--rpc-cors", help="A web origin to accept; * for all.")] = None,
@@ -37,6 +51,8 @@ def node(
             raise Refused("--validator and --key go together: which key shall make blocks?")
         if provider != bool(account):
             raise Refused("--provider and --account go together: which accounts shall offer hosting?")
+        if hyperswarm and not provider:
+            raise Refused("--hyperswarm goes with --provider: only hosted cores are announced")
         from node.cli.running import run_until_stopped
         from node.config import NodeConfig, StartRefused
         from node.node import run_node
@@ -49,6 +65,7 @@ def node(
             p2p_port=port,
             rpc_port=rpc_port,
             bootnodes=tuple(bootnode or ()),
+            finding=checked_finding(lan, hyperswarm, hyperswarm_bootstrap),
             archive=archive,
             blocks=checked_blocks(blocks),
             rpc_hosts=frozenset(rpc_host or ()),

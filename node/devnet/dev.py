@@ -12,7 +12,7 @@ from typing import Final
 import trio
 
 from node.app.status import StatusPage
-from node.config import LOOPBACK, BlockMode, NodeConfig, StartRefused
+from node.config import LOOPBACK, NOWHERE, BlockMode, FindingConfig, NodeConfig, StartRefused
 from node.devnet.chain_file import (
     ENDOWMENT_PLANCK,
     ChainFileMismatch,
@@ -48,6 +48,7 @@ class DevConfig:
     app_port: int | None
     shares: tuple[str, ...]
     timeout_seconds: float | None
+    finding: FindingConfig = NOWHERE
 
 
 async def run_dev(config: DevConfig, as_json: bool) -> bool:
@@ -113,6 +114,7 @@ def _node_config(config: DevConfig, directory: Path, providers: tuple[Keypair, .
         rpc_port=free_or_any(config.rpc_port, DEFAULT_RPC_PORT),
         blocks=config.blocks,
         sealing_workers=SEALING_WORKERS,
+        finding=config.finding,
         rpc_origins=frozenset({"*"}),
     )
 

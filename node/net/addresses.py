@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import cbor2
+import trio
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
@@ -129,3 +130,16 @@ class AddressBook:
     def newest(self, count: int) -> list[AddressRecord]:
         """Return at most `count` records, the most recently used last."""
         return list(self._records.values())[-count:] if count > 0 else []
+
+
+class Publisher(Protocol):
+    """Who tells the network of a record; `node.net.service.Network` is one."""
+
+    def publish_address(self, record: AddressRecord, /) -> None: ...
+
+
+async def keep_published(publisher: Publisher, make_record: Callable[[], AddressRecord]) -> None:
+    """Publish a fresh record every ADDRESS_REPUBLISH_SECONDS: books are bounded, and strangers can fill them."""
+    while True:
+        await trio.sleep(limits.ADDRESS_REPUBLISH_SECONDS)
+        publisher.publish_address(make_record())

@@ -18,6 +18,7 @@ import trio
 from node import limits
 from node.net.addresses import AddressBook, AddressRecord, InvalidRecord
 from node.net.cbor import InvalidMessage, decode, encode
+from node.net.discovery import HostedCores
 from node.net.gossip import Gossip, Kind, Verdict
 from node.net.host import DialFailed, Host
 from node.net.identity import InvalidPeerId, noise_key_of
@@ -77,12 +78,15 @@ class Network:
         peer_book: PeerBook,
         host: Host,
         nursery: trio.Nursery,
+        address_book: AddressBook,
+        hosted_cores: HostedCores,
         provider: BlockProvider,
         importer: BlockImporter,
         on_extrinsics: OnExtrinsics,
     ) -> None:
         self.host = host
-        self.address_book = AddressBook(genesis_hash)
+        self.address_book = address_book
+        self.hosted_cores = hosted_cores
         self.peer_book = peer_book
         self.highest_announced = 0  # by the mesh; a hint of how far behind we are, nothing more
         self.waiting_extrinsics: Callable[[], Iterable[bytes]] = tuple  # asked for whenever a session begins
@@ -123,8 +127,12 @@ class Network:
             peer_book.add_target(address, permanent=True)
         async with AsyncExitStack() as stack:
             host = await stack.enter_async_context(Host.start(config.seed, config.listen))
+            book = AddressBook(genesis_hash)
+            cores = await stack.enter_async_context(HostedCores.start(host, genesis_hash, book))
             nursery = await stack.enter_async_context(trio.open_nursery())
-            network = cls(config, genesis_hash, peer_book, host, nursery, provider, importer, on_extrinsics)
+            network = cls(
+                config, genesis_hash, peer_book, host, nursery, book, cores, provider, importer, on_extrinsics
+            )
             if config.mesh:
                 network._mesh = await stack.enter_async_context(Mesh.start(host, genesis_hash))
                 await network._mesh.subscribe(BLOCKS, _is_announce, network._heard_of_block)
@@ -272,6 +280,7 @@ class Network:
             except InvalidPeerId:
                 continue
         self.peer_book.session_began(session.peer_id)
+        self._nursery.start_soon(self.hosted_cores.kademlia.add_peer, session.peer_id, session.addresses)
         self._gossip.begin(session)
         records = self.address_book.newest(limits.MAX_ADDRESSES_SENT_ON_CONNECT)
         self._gossip.send(ADDRESSES, [record.encode() for record in records], session.peer_id)

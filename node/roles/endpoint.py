@@ -6,21 +6,25 @@ There is one endpoint for each account of a process; whoever works for the accou
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
+
+import trio
 
 from hypercore.crypto import KeyPair
 from hypercore.io.core import Core
 from hypercore.io.replication import Replication, open_replication
-from node.net.addresses import AddressRecord
+from node.net.addresses import AddressRecord, keep_published
 from node.net.host import Host
 from node.roles import limits
 from node.roles.identity import ProviderIdentity
 from node.roles.lane_stream import AddressDirectory
 
 Resolve = Callable[[bytes], Core | None]
+Announcer = Callable[[Iterable[bytes]], None]
 
 
 class ServiceNetwork(Protocol):
@@ -57,6 +61,7 @@ class ServiceEndpoint:
         self.replication = replication
         self.network = network
         self.hypercore: tuple[str, int] = ("", 0)
+        self.announce: Announcer = lambda discovery_keys: None  # has exactly these cores found from now on
         self._resolvers = resolvers
 
     @classmethod
@@ -83,7 +88,11 @@ class ServiceEndpoint:
             endpoint = cls(identity, host, replication, network, resolvers)
             port = await replication.listen(config.listen_host, config.hypercore_port)
             endpoint.hypercore = (config.advertised_host or config.listen_host, port)
-            network.publish_address(endpoint._record(config, genesis_hash))
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            stack.callback(nursery.cancel_scope.cancel)
+            make_record = partial(endpoint._record, config, genesis_hash)
+            network.publish_address(make_record())
+            nursery.start_soon(keep_published, network, make_record)
             yield endpoint
 
     def serve(self, resolve: Resolve) -> None:

@@ -126,6 +126,11 @@ class HostedFeeds:
         feed = self._feeds.get(discovery)
         return feed[0] if feed is not None else None
 
+    @property
+    def discovery_keys(self) -> tuple[bytes, ...]:
+        """The feeds that are served, by discovery key."""
+        return tuple(self._feeds)
+
     def attach(self, lane: StoredLane) -> tuple[int, ...]:
         """Serve from a lane; returns the places (from 0) whose blocks the replica does not know yet, for `teach`."""
         core, source = self._feed(lane)

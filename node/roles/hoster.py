@@ -49,6 +49,11 @@ class Hoster:
         """The hosted core that a reader asks for."""
         return self._feeds.resolve(discovery)
 
+    @property
+    def discovery_keys(self) -> tuple[bytes, ...]:
+        """The feeds of which this account serves blocks, by discovery key."""
+        return self._feeds.discovery_keys
+
     def close(self) -> None:
         """Close the replicas; sealed lanes are on the medium already."""
         self._feeds.close()

@@ -158,6 +158,7 @@ class ProviderService:
     ) -> None:
         try:
             runner.reconcile(self._duties(user_id, encoder, attestor, hoster))
+            self._endpoint.announce(hoster.discovery_keys)
             if self._clock.number % HOUSEKEEPING_BLOCKS == 0:
                 hoster.erase_unwanted(self._endpoint.replication)
         except Exception:

@@ -190,10 +190,10 @@ def datdot(*arguments: object, cwd: Path = ROOT) -> Iterator[Program]:
 
 
 @contextmanager
-def javascript(script: str, *arguments: object) -> Iterator[Program]:
+def javascript(script: str | Path, *arguments: object) -> Iterator[Program]:
     """A script of tests/interop/hypercore, running in Node; fails when Node or its packages are missing."""
     path = node.FOLDER / "hypercore" / script
-    with running([str(node.require()), str(path), *map(str, arguments)], node.FOLDER) as program:
+    with running([str(node.require(path)), str(path), *map(str, arguments)], node.FOLDER) as program:
         yield program
 
 

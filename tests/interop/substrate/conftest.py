@@ -86,5 +86,5 @@ def report(client: str, dev_node: DevNode) -> Report:
 def _command(client: str) -> list[str]:
     if client == "psi":
         return [str(python_clients.install()), "psi.py"]
-    node.install()
+    node.install(node.FOLDER)
     return [str(node.find_node()), f"{SCRIPTS.get(client, client)}.mjs"]

@@ -3,9 +3,12 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import trio
+import trio.testing
 from nacl.signing import SigningKey
 
-from node.net.addresses import AddressBook, AddressRecord, InvalidRecord
+from node import limits
+from node.net.addresses import AddressBook, AddressRecord, InvalidRecord, keep_published
 from node.net.identity import peer_id_of
 
 from .support import GENESIS, OTHER_GENESIS, seed
@@ -122,3 +125,27 @@ def test_newest_gives_the_latest_records_only() -> None:
         book.add(record(name))
     assert book.newest(2) == [record("b"), record("c")]
     assert book.newest(0) == []
+
+
+async def test_a_record_is_published_anew_before_strangers_can_have_it_forgotten_for_long(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    book = AddressBook(GENESIS, max_records=2)
+    sequences = iter(range(1, 100))
+
+    class Publisher:
+        def publish_address(self, record: AddressRecord) -> None:
+            book.add(record)
+
+    def own_record() -> AddressRecord:
+        return AddressRecord.create(seed("own"), GENESIS, addresses=(), sequence=next(sequences))
+
+    Publisher().publish_address(own_record())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keep_published, Publisher(), own_record)
+        for number in range(2):
+            book.add(AddressRecord.create(seed(f"stranger {number}"), GENESIS, addresses=(), sequence=1))
+        assert all(record.sequence == 1 for record in book.newest(10))
+        await trio.sleep(limits.ADDRESS_REPUBLISH_SECONDS + 1)
+        assert book.newest(1)[0].sequence == 2
+        nursery.cancel_scope.cancel()

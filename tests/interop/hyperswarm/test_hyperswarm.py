@@ -1,0 +1,102 @@
+"""Readers who know nothing but a key find our cores on a private Hyperswarm, with unmodified npm packages."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hypercore.io.core import Core
+from tests.e2e.processes import Line, Program, datdot, javascript
+
+pytestmark = [pytest.mark.interop, pytest.mark.usefixtures("hyperswarm_packages")]
+
+SCRIPTS = Path(__file__).parent
+BLOCKS = [random.Random(index).randbytes(size) for index, size in enumerate([1, 100, 65_536, 300_000] * 25)]
+SHARED = random.Random(1).randbytes(11 * 65_536 + 4_321)
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[int]:
+    """A private Hyperswarm; gives the port of its first node."""
+    with javascript(SCRIPTS / "testnet.mjs") as testnet:
+        yield testnet.line(lambda line: "port" in line)["port"]
+
+
+def options(network: int) -> tuple[str, ...]:
+    return ("--no-lan", "--hyperswarm", "--hyperswarm-bootstrap", f"127.0.0.1:{network}", "--json")
+
+
+@contextmanager
+def served_core(folder: Path, network: int) -> Iterator[tuple[Program, str]]:
+    """A core behind `datdot core serve --hyperswarm`; gives the program and the key."""
+    core = Core.create(folder / "core")
+    core.append(BLOCKS)
+    core.close()
+    with datdot("core", "serve", folder / "core", *options(network)) as program:
+        serving = program.event("serving")
+        assert serving["announced"] == ["hyperswarm"], program.tail()
+        yield program, serving["key"]
+
+
+def read(key: str, network: int, blocks: int) -> Line:
+    with javascript(SCRIPTS / "reader.mjs", key, network, blocks) as reader:
+        return reader.line(lambda line: "sha256" in line)
+
+
+def bridge_of(program: Program) -> psutil.Process:
+    (bridge,) = (child for child in psutil.Process(program.pid).children() if "bridge.mjs" in child.cmdline()[-1])
+    return bridge
+
+
+def sha256_of(*blocks: bytes) -> str:
+    return hashlib.sha256(b"".join(blocks)).hexdigest()
+
+
+def test_a_reader_who_knows_only_the_key_gets_every_block_of_a_served_core(tmp_path: Path, network: int) -> None:
+    with served_core(tmp_path, network) as (program, key):
+        assert read(key, network, len(BLOCKS)) == {
+            "length": len(BLOCKS),
+            "bytes": sum(map(len, BLOCKS)),
+            "sha256": sha256_of(*BLOCKS),
+            "peers": 1,
+        }
+        bridge = bridge_of(program)
+        assert program.stop() == 0
+        assert not bridge.is_running()
+        assert program.log == []
+
+
+def test_a_bridge_that_is_killed_starts_again_and_the_core_is_found_again(tmp_path: Path, network: int) -> None:
+    with served_core(tmp_path, network) as (program, key):
+        bridge_of(program).kill()
+        program.logged("the Hyperswarm bridge ended")
+        program.logged("the Hyperswarm bridge runs again")
+        assert read(key, network, len(BLOCKS))["sha256"] == sha256_of(*BLOCKS)
+
+
+def test_the_bridge_does_not_outlive_a_program_that_is_killed(tmp_path: Path, network: int) -> None:
+    with served_core(tmp_path, network) as (program, _):
+        bridge = bridge_of(program)
+        os.kill(program.pid, signal.SIGKILL)
+        psutil.wait_procs([bridge], timeout=20)
+        assert not bridge.is_running()
+
+
+def test_a_reader_gets_a_core_that_providers_host_from_all_of_them_together(tmp_path: Path, network: int) -> None:
+    file = tmp_path / "shared.bin"
+    file.write_bytes(SHARED)
+    ports = ("--rpc-port", 0, "--app-port", 0, "--data", tmp_path / "data", "--block-time", 0.5)
+    with datdot("dev", "--share", file, *ports, *options(network)) as program:
+        available = program.event("available", 120)
+        result = read(available["key"], network, available["length"])
+        assert (result["bytes"], result["sha256"]) == (len(SHARED), sha256_of(SHARED))
+        assert result["peers"] >= 2  # two contracts of different hosters; none of them has every block
+        assert program.stop() == 0
