@@ -52,5 +52,5 @@ lock: setup
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		tests/interop/node_modules tests/interop/.installed tests/interop/.clients
+		tests/interop/node_modules tests/interop/.installed tests/interop/.clients tests/interop/.descriptors
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

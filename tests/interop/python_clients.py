@@ -28,7 +28,7 @@ def names() -> list[str]:
 
 
 def install(name: str) -> Path:
-    """Makes a client's environment unless it is current, and returns its Python; several processes may call it at once."""
+    """Makes a client's environment unless it is current, and returns its Python; several processes may call it."""
     requirements = REQUIREMENTS / f"{name}.txt"
     environment = ENVIRONMENTS / name
     python, stamp = environment / "bin" / "python", environment / ".installed-from"

@@ -16,13 +16,14 @@ from typing import Any, Final
 import pytest
 
 from tests.interop import node, python_clients
+from tests.interop.substrate import descriptors
 from tests.interop.substrate.scenario import FOLDER, Report, address, make_scenario, run_client
 
 READY_TIMEOUT_SECONDS: Final = 180
 STOP_TIMEOUT_SECONDS: Final = 20
 ENDOWMENT_PLANCK: Final = 10**15
-CLIENTS: Final = ("asi", "dedot", "dedot_legacy", "papi", "papi_legacy", "polkadot", "polkadot_17", "psi")
-SCRIPTS: Final = {"dedot_legacy": "dedot", "papi_legacy": "papi", "polkadot_17": "polkadot"}
+CLIENTS: Final = ("asi", "dedot", "dedot_legacy", "papi", "papi_legacy", "papi_typed", "polkadot", "polkadot_17", "psi")
+SCRIPTS: Final = {"dedot_legacy": "dedot", "papi_legacy": "papi", "papi_typed": "papi", "polkadot_17": "polkadot"}
 """Scripts of clients that have no script of their own name."""
 
 
@@ -87,6 +88,8 @@ def report(client: str, dev_node: DevNode) -> Report:
     """The client's report; its script runs once."""
     genesis_hash = bytes.fromhex(dev_node.call("chain_getBlockHash", 0)[2:])
     scenario = make_scenario(client, dev_node.url, genesis_hash)
+    if client == "papi_typed":
+        scenario["descriptors"] = str(descriptors.generate(dev_node.url))
     dev_node.endow(scenario["user"])
     return run_client(client, _command(client), scenario)
 

@@ -26,11 +26,12 @@ EXPECTED_STATUSES = {
     "polkadot": ["Ready", "InBlock", "Finalized"],
     "papi": ["signed", "txBestBlocksState", "finalized"],
     "papi_legacy": ["signed", "txBestBlocksState", "finalized"],
+    "papi_typed": ["signed", "txBestBlocksState", "finalized"],
     "polkadot_17": ["Ready", "InBlock", "Finalized"],
     "dedot": ["Validated", "BestChainBlockIncluded", "Finalized"],
     "dedot_legacy": ["Validated", "BestChainBlockIncluded", "Finalized"],
 }
-PAPI = ("papi", "papi_legacy")
+PAPI = ("papi", "papi_legacy", "papi_typed")
 PYTHON = ("asi", "psi")
 POLKADOT = ("polkadot", "polkadot_17")
 DEDOT = ("dedot", "dedot_legacy")
@@ -213,8 +214,8 @@ def test_a_transaction_that_cannot_pay_is_refused_with_the_reason(report: Report
 
 
 def test_nothing_is_warned_about(report: Report) -> None:
-    """Nothing but what the clients say on any node: the refused transaction, newer methods that polkadot.js leaves alone,
-    a coroutine that async-substrate-interface forgets to await."""
+    """Nothing but what the clients say on any node: the refused transaction, newer methods that polkadot.js leaves
+    alone, a coroutine that async-substrate-interface forgets to await."""
     expected = (
         "1010: Invalid Transaction",
         "'code': 1010, 'message': 'Invalid Transaction'",
