@@ -28,7 +28,7 @@ def generate(url: str) -> Path:
     shutil.rmtree(FOLDER, ignore_errors=True)
     (FOLDER / ".papi").mkdir(parents=True)
     (FOLDER / ".papi" / "polkadot-api.json").write_text(json.dumps(CONFIGURATION))
-    program = node.NODE_MODULES / "polkadot-api" / "bin" / "cli.js"
+    program = node.FOLDER / "node_modules" / "polkadot-api" / "bin" / "cli.js"
     subprocess.run(
         [str(node.find_node()), str(program), "add", CHAIN, "--wsUrl", url],
         cwd=FOLDER,
