@@ -25,7 +25,7 @@ import trio
 from benchmarks.client import HttpClient, RpcFailed, WebSocketClient, request, result_of
 from benchmarks.figures import Figure, progress, show
 from benchmarks.process import dev_process, free_port, stop
-from benchmarks.rpc import ALICE_ACCOUNT, batched_calls_per_second, single_calls_per_second
+from benchmarks.rpc import ALICE_ACCOUNT, BATCH_CALLS, batched_calls_per_second, single_calls_per_second
 from benchmarks.transfers import Market, over_http, submit_all
 from node.keys.derivation import keypair_from_uri
 from pallets.chain import runtime_for
@@ -36,7 +36,6 @@ PEERS: Final = Path(__file__).resolve().parent / "peers"
 RECIPIENT: Final = "0x" + "da" * 20
 SENDERS: Final = 10
 READS: Final = 2_000
-BATCH_CALLS: Final = 100
 START_SECONDS: Final = 60
 END_SECONDS: Final = 120
 LOOK_SECONDS: Final = 0.02
@@ -46,7 +45,7 @@ class Peer(ABC):
     """A running node that transfers can be counted in."""
 
     name: str
-    read: tuple[str, list[Any]]
+    read: tuple[str, ...]
     """The method and the parameters of a read of one account."""
 
     def __init__(self, url: str) -> None:
@@ -58,18 +57,18 @@ class Peer(ABC):
 
     async def reads_per_second(self) -> float:
         """One read after the other."""
-        return await single_calls_per_second(await HttpClient.open(self.url), *self.read, READS)
+        return await single_calls_per_second(await HttpClient.open(self.url), READS, *self.read)
 
     async def batched_reads_per_second(self) -> float:
         """Batches of reads, one after the other."""
-        return await batched_calls_per_second(await HttpClient.open(self.url), *self.read, 4 * READS)
+        return await batched_calls_per_second(await HttpClient.open(self.url), 4 * READS, *self.read)
 
 
 class Ours(Peer):
     """`datdot dev` with blocks of one second."""
 
     name = "datdot"
-    read = ("state_getStorage", [ALICE_ACCOUNT])
+    read = ("state_getStorage", ALICE_ACCOUNT)
 
     def __init__(self, market: Market) -> None:
         super().__init__(market.url)
@@ -111,7 +110,7 @@ class Ours(Peer):
 class Ethereum(Peer):
     """anvil or hardhat."""
 
-    read = ("eth_getBalance", ["0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "latest"])
+    read = ("eth_getBalance", "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "latest")
 
     def __init__(self, name: str, url: str) -> None:
         super().__init__(url)
