@@ -30,7 +30,7 @@ lint: setup
 
 # The real JavaScript and Python clients that the interop suites drive.
 tests/interop/.installed: tests/interop/package-lock.json tests/interop/hyperswarm/package-lock.json \
-		bridges/hyperswarm/package-lock.json tests/interop/python-clients.txt tests/interop/install | setup
+		bridges/hyperswarm/package-lock.json $(wildcard tests/interop/python-clients/*.txt) tests/interop/install | setup
 	@echo "setup: installing the JavaScript and Python clients that the interop tests drive"
 	@$(BIN)/python tests/interop/install
 	@touch $@
@@ -66,5 +66,6 @@ lock: setup
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz \
 		tests/interop/node_modules tests/interop/hyperswarm/node_modules bridges/hyperswarm/node_modules \
-		tests/interop/.installed tests/interop/.clients
+		tests/interop/.installed tests/interop/.clients tests/interop/.descriptors \
+		benchmarks/peers/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

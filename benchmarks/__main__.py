@@ -20,6 +20,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "dev_market": "start-up and idle memory of `datdot dev`",
     "hosting": "hosting a 5 MB file on `datdot dev`, and its memory",
     "transfers": "signed transfers a second through JSON-RPC",
+    "ethereum": "transfers and reads beside anvil and hardhat, in the same run",
     "proofs": "checking a proof of storage on chain",
     "rpc": "metadata and storage reads through JSON-RPC",
     "subscribers": "a thousand clients that follow new heads",

@@ -24,7 +24,7 @@ class HttpClient:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
-        self._rest = b""
+        self._rest = bytearray()
 
     @classmethod
     async def open(cls, url: str) -> HttpClient:
@@ -39,21 +39,39 @@ class HttpClient:
         """The body of the answer to a body."""
         head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         await self._stream.send_all(head % len(body) + body)
-        received = bytearray(self._rest)
-        while (end := received.find(b"\r\n\r\n")) < 0:
-            await self._receive(received)
-        headers = bytes(received[:end]).lower()
-        length = int(headers.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        while len(received) < end + 4 + length:
-            await self._receive(received)
-        self._rest = bytes(received[end + 4 + length :])
-        return bytes(received[end + 4 : end + 4 + length])
+        headers = (await self._receive_to(b"\r\n\r\n")).lower()
+        if b"transfer-encoding: chunked" in headers:
+            return await self._receive_chunks()
+        return await self._receive_exactly(int(headers.partition(b"content-length:")[2].partition(b"\r\n")[0]))
 
-    async def _receive(self, received: bytearray) -> None:
+    async def _receive_chunks(self) -> bytes:
+        received = bytearray()
+        while size := int(await self._receive_to(b"\r\n"), 16):
+            received += await self._receive_exactly(size)
+            await self._receive_to(b"\r\n")
+        await self._receive_to(b"\r\n")
+        return bytes(received)
+
+    async def _receive_to(self, end: bytes) -> bytes:
+        while (at := self._rest.find(end)) < 0:
+            await self._receive()
+        return self._take(at, len(end))
+
+    async def _receive_exactly(self, length: int) -> bytes:
+        while len(self._rest) < length:
+            await self._receive()
+        return self._take(length)
+
+    def _take(self, length: int, end_length: int = 0) -> bytes:
+        taken = bytes(self._rest[:length])
+        del self._rest[: length + end_length]
+        return taken
+
+    async def _receive(self) -> None:
         data = await self._stream.receive_some(RECEIVE_BYTES)
         if not data:
             raise RpcFailed("the node closed the connection")
-        received += data
+        self._rest += data
 
 
 class WebSocketClient:

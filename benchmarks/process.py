@@ -99,7 +99,7 @@ class DevProcess:
 async def dev_process(arguments: Sequence[str] = ()) -> AsyncIterator[DevProcess]:
     """A market in a temporary directory, on free ports, while the block of code runs."""
     with tempfile.TemporaryDirectory(prefix="datdot-benchmark-", ignore_cleanup_errors=True) as directory:
-        port = _free_port()
+        port = free_port()
         command = [str(Path(sys.executable).with_name("datdot")), "dev", "--json", "--rpc-port", str(port)]
         started_at = time.monotonic()
         process = await trio.lowlevel.open_process(
@@ -111,17 +111,19 @@ async def dev_process(arguments: Sequence[str] = ()) -> AsyncIterator[DevProcess
             try:
                 yield dev
             finally:
-                await _stop(process)
+                await stop(process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
 
 
-async def _stop(process: trio.Process) -> None:
+async def stop(process: trio.Process) -> None:
+    """Ends a process by SIGTERM, or by SIGKILL when it takes too long."""
     with trio.CancelScope(shield=True):
         process.send_signal(signal.SIGTERM)
         with trio.move_on_after(STOP_SECONDS) as stopping:

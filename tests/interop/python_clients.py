@@ -1,7 +1,7 @@
-"""Makes the virtual environment tests/interop/.clients with the packages of python-clients.txt.
+"""Makes the virtual environments of the Python clients: tests/interop/.clients/NAME from python-clients/NAME.txt.
 
-It is apart from the project's own environment, so that the clients' dependencies never meet ours. `install()` raises
-`ClientsMissing` with a reason; nothing is skipped silently.
+They are apart from the project's own environment and from each other: two of them bring different packages with the
+import name `scalecodec`. `install(name)` raises `ClientsMissing` with a reason; nothing is skipped silently.
 """
 
 from __future__ import annotations
@@ -13,29 +13,34 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-REQUIREMENTS = FOLDER / "python-clients.txt"
-ENVIRONMENT = FOLDER / ".clients"
-PYTHON = ENVIRONMENT / "bin" / "python"
-STAMP = ENVIRONMENT / ".installed-from"
+REQUIREMENTS = FOLDER / "python-clients"
+ENVIRONMENTS = FOLDER / ".clients"
 INSTALL_TIMEOUT_SECONDS = 900
 
 
 class ClientsMissing(Exception):
-    """The environment of the Python clients could not be made."""
+    """The environment of a Python client could not be made."""
 
 
-def install() -> Path:
-    """Makes the environment unless it is current, and returns its Python; several processes may call it at once."""
-    with REQUIREMENTS.open() as requirements:
-        fcntl.flock(requirements, fcntl.LOCK_EX)
-        fingerprint = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-        if not STAMP.exists() or STAMP.read_text() != fingerprint:
-            _run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT))
-            (ENVIRONMENT / ".gitignore").write_text("*\n")
-            pip = (str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-            _run(*pip, "--requirement", str(REQUIREMENTS))
-            STAMP.write_text(fingerprint)
-    return PYTHON
+def names() -> list[str]:
+    """The clients that there are."""
+    return sorted(path.stem for path in REQUIREMENTS.glob("*.txt"))
+
+
+def install(name: str) -> Path:
+    """Makes a client's environment unless it is current, and returns its Python; several processes may call it."""
+    requirements = REQUIREMENTS / f"{name}.txt"
+    environment = ENVIRONMENTS / name
+    python, stamp = environment / "bin" / "python", environment / ".installed-from"
+    with requirements.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fingerprint = hashlib.sha256(requirements.read_bytes()).hexdigest()
+        if not stamp.exists() or stamp.read_text() != fingerprint:
+            _run(sys.executable, "-m", "venv", "--clear", str(environment))
+            pip = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+            _run(*pip, "--requirement", str(requirements))
+            stamp.write_text(fingerprint)
+    return python
 
 
 def _run(*command: str) -> None:

@@ -1,5 +1,5 @@
 // The scenario with PAPI (polkadot-api), over chainHead_v1 and its relatives, or over the legacy methods where the
-// scenario says so. See scenario.py for the steps.
+// scenario says so, or with generated descriptors where it names them. See scenario.py for the steps.
 
 import { Keyring } from '@polkadot/keyring'
 import { cryptoWaitReady } from '@polkadot/util-crypto'
@@ -44,7 +44,9 @@ class CountingSocket extends (onlyLegacy ? LegacySocket : WebSocket) {
 }
 
 const client = createClient(getWsProvider(scenario.url, { websocketClass: CountingSocket }))
-const api = client.getUnsafeApi()
+const api = scenario.descriptors
+  ? client.getTypedApi((await import(scenario.descriptors)).datdot)
+  : client.getUnsafeApi()
 
 // PAPI's values as JSON: bytes in hexadecimal, enums as their type where they hold nothing.
 const plain = (value) => {

@@ -1,8 +1,10 @@
-// The scenario with @polkadot/api. See scenario.py for the steps and what is expected of each.
-
-import { ApiPromise, Keyring, WsProvider } from '@polkadot/api'
+// The scenario with @polkadot/api, or with its next major version where the scenario says so. See scenario.py for the
+// steps and what is expected of each.
 
 import { report, scenario, step } from './common.mjs'
+
+const library = scenario.client === 'polkadot_17' ? '@polkadot/api-17' : '@polkadot/api'
+const { ApiPromise, Keyring, WsProvider } = await import(library)
 
 const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
 const camelKeys = (value) => {

@@ -57,8 +57,9 @@ class Report:
         return self.steps[step]
 
 
-def make_scenario(client: str, url: str, genesis_hash: bytes, user: str) -> dict[str, Any]:
+def make_scenario(client: str, url: str, genesis_hash: bytes) -> dict[str, Any]:
     """Everything a script needs; accounts, keys and the feed are the client's own, so that clients do not meet."""
+    user = f"//User//{client}"
     return {
         "client": client,
         "url": url,

@@ -21,7 +21,7 @@ RUNTIME = build_runtime()
 
 @pytest.fixture(scope="module")
 def pages(dev_node: DevNode) -> Report:
-    node.install()
+    node.install(node.FOLDER)
     scenario: dict[str, Any] = {"client": "explorer", "url": dev_node.url, "nobody": NOBODY}
     return run_client("explorer", [str(node.find_node()), "explorer.mjs"], scenario)
 
