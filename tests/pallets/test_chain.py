@@ -26,6 +26,8 @@ INDICES = {
     "Sudo": 7,
     "Utility": 8,
     "Scheduler": 9,
+    "Multisig": 10,
+    "Proxy": 11,
     "DatDot": 20,
 }
 

@@ -23,7 +23,7 @@ from runtime.errors import (
     Transactional,
     TransactionalKind,
 )
-from runtime.origin import NoneOrigin, Signed
+from runtime.origin import NoneOrigin, Root
 from runtime.weights import NORMAL, OPERATIONAL
 from tests.pallets.chainfiles import ENDOWMENT, account
 from tests.pallets.harness import Chain, Outcome, transfer
@@ -112,15 +112,15 @@ def test_a_batch_is_operational_only_if_all_its_calls_are(chain: Chain) -> None:
         assert chain.runtime.dispatch_info(RuntimeCall("Utility", "batch", {"calls": calls})).class_ is kind
 
 
-def nested(depth: int) -> RuntimeCall:
+def nested(depth: int, function: str = "batch") -> RuntimeCall:
     call = GOOD
     for _ in range(depth - 1):
-        call = RuntimeCall("Utility", "batch_all", {"calls": (call,)})
+        call = RuntimeCall("Utility", function, {"calls": (call,)})
     return call
 
 
 def test_calls_nest_sixteen_deep(chain: Chain) -> None:
-    assert chain.submit("Bob", "Utility", "batch_all", calls=(nested(15),)).error is None
+    assert chain.submit("Bob", "Utility", "batch", calls=(nested(15),)).error is None
     assert chain.free(account("Eve")) == ENDOWMENT + 1_000
 
 
@@ -128,7 +128,7 @@ def test_calls_nested_deeper_are_refused_before_they_run(chain: Chain) -> None:
     with pytest.raises(InvalidTransaction, match="nested deeper"):
         chain.block(chain.sign("Bob", nested(17)))
     with chain.inside():
-        result = chain.runtime.dispatch(nested(17), Signed(account("Bob")))
+        result = chain.runtime.dispatch(nested(17, "batch_all"), Root())
     assert result.error is not None
     assert result.error.to_scale() == Transactional(TransactionalKind.LIMIT_REACHED)
 
