@@ -184,10 +184,13 @@ class Chain:
             tip=tip,
         )
 
+    def block_with(self, name: str, call: RuntimeCall, *, tip: int = 0) -> Outcome:
+        """Make a block with one call signed by //name and say what it did."""
+        return outcome_of(self.runtime, self.block(self.sign(name, call, tip=tip)))
+
     def submit(self, name: str, pallet: str, function: str, *, tip: int = 0, **arguments: Any) -> Outcome:
         """Make a block with one call signed by //name and say what it did."""
-        executed = self.block(self.sign(name, RuntimeCall(pallet, function, arguments), tip=tip))
-        return outcome_of(self.runtime, executed)
+        return self.block_with(name, RuntimeCall(pallet, function, arguments), tip=tip)
 
     def sudo(self, call: RuntimeCall) -> Outcome:
         """Make a block in which //Alice dispatches a call as root."""

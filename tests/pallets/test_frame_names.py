@@ -1,4 +1,4 @@
-"""Explorers know FRAME's pallets by name: calls, arguments, events, errors, constants and storage are called as there."""
+"""Explorers know FRAME's pallets by name: calls, arguments, events, errors, constants, storage are called as there."""
 
 from __future__ import annotations
 
