@@ -17,7 +17,7 @@ from runtime.codec import Codec, Codecs
 from runtime.errors import BadOrigin, DispatchError, OtherError, TransactionalFault
 from runtime.events import Event, EventRecord
 from runtime.extrinsic import ExtrinsicCodec, SignatureCache
-from runtime.header import HEADER_CODEC, Digest, Header
+from runtime.header import HEADER_CODEC, Consensus, Digest, DigestItem, Header, PreRuntime
 from runtime.metadata import metadata_v14
 from runtime.origin import Origin, Signed
 from runtime.outer import call_codec, event_codec
@@ -149,6 +149,7 @@ class Runtime:
             pallet.attach(self)
         self.system: SystemRole = self._by_name["System"]  # type: ignore[assignment]
         self.fees: FeeRole | None = self._by_name.get("TransactionPayment")  # type: ignore[assignment]
+        self._authored_engines = {engine for pallet in self.pallets for engine in pallet.digest_engines}
         self.initializers = hooked(self.pallets, "on_initialize")
         self.idlers = hooked(self.pallets, "on_idle")
         self.finalizers = hooked(self.pallets, "on_finalize")
@@ -156,6 +157,14 @@ class Runtime:
     def pallet(self, name: str) -> Pallet:
         """Return a pallet by name; raises KeyError."""
         return self._by_name[name]
+
+    def authored_items(self, items: tuple[DigestItem, ...]) -> tuple[DigestItem, ...]:
+        """Return the digest items that are the author's, known before the block is executed; the rest is deposited."""
+        return tuple(
+            item
+            for item in items
+            if isinstance(item, PreRuntime) or (isinstance(item, Consensus) and item.engine in self._authored_engines)
+        )
 
     @contextmanager
     def at(self, view: StateView) -> Iterator[Runtime]:

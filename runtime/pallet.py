@@ -118,6 +118,9 @@ class Pallet:
     crate: ClassVar[str] = ""
     """First segment of the pallet's paths in the metadata, by default `pallet_` and the name of its module."""
 
+    digest_engines: ClassVar[tuple[bytes, ...]] = ()
+    """Engines (4 bytes) whose Consensus items the author puts into a header before the block is executed."""
+
     config: Any
     runtime: Runtime
 

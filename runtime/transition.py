@@ -16,7 +16,7 @@ from runtime.errors import DispatchError, InvalidBlock, InvalidTransaction, Vali
 from runtime.events import EventRecord
 from runtime.extrinsic import Extrinsic
 from runtime.genesis import GenesisBlock, build_genesis
-from runtime.header import Block, Digest, DigestItem, Header, PreRuntime
+from runtime.header import Block, Digest, DigestItem, Header
 from runtime.origin import NoneOrigin, Signed
 from runtime.state import Overlay, StateView
 from runtime.trie import TrieUpdate, root_of_list, update
@@ -55,7 +55,7 @@ class ExecutedBlock:
 class BlockExecution:
     """One block on top of `parent`, whose state is `view` and whose trie nodes `get_node` returns.
 
-    Call `initialize`, then `apply` for every extrinsic, then `finalize`. `digest` holds the PreRuntime items.
+    Call `initialize`, then `apply` for every extrinsic, then `finalize`. `digest` holds the author's items.
     """
 
     def __init__(
@@ -172,9 +172,7 @@ def execute_block(
     if extrinsics_root(block.extrinsics) != header.extrinsics_root:
         raise InvalidBlock("the extrinsics root does not match the body")
     claimed = header.without_seal().digest
-    execution = BlockExecution(
-        runtime, parent, view, tuple(item for item in claimed if isinstance(item, PreRuntime)), get_node
-    )
+    execution = BlockExecution(runtime, parent, view, runtime.authored_items(claimed), get_node)
     execution.initialize()
     for index, extrinsic in enumerate(block.extrinsics):
         try:

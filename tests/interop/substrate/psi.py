@@ -121,6 +121,7 @@ def main() -> None:
     step("at", lambda: at(substrate, started["number"]))
     step("heads", lambda: heads(substrate))
     step("storage_subscription", lambda: storage_subscription(substrate))
+    step("author", lambda: {"author": substrate.get_block(include_author=True)["author"]})
     step("refused", lambda: refused(substrate, transfer(1)))
     substrate.close()
     report("done", {})

@@ -216,6 +216,11 @@ def test_derived_balances_and_authors_are_found(report: Report) -> None:
     assert derived["nonce"] >= 4
 
 
+@pytest.mark.parametrize("client", ["psi"], indirect=True)
+def test_a_block_is_read_with_its_author(report: Report) -> None:
+    assert report["author"]["author"] == ALICE["sr25519"]
+
+
 @pytest.mark.parametrize("client", ["polkadot"], indirect=True)
 def test_the_newest_metadata_is_chosen(report: Report) -> None:
     assert report["connect"]["metadata_version"] == 15
