@@ -30,6 +30,8 @@ from node.kept_files import kept_seed, kept_token
 from node.keys.keypair import Keypair
 from node.keys.keystore import Keystore, KeystoreError
 from node.metrics import metrics_page
+from node.offchain.runner import OffchainRunner
+from node.offchain.storage import OffchainStorage
 from node.rpc.backend import Backend, NodeIdentity
 from node.rpc.development import Development, development_clock
 from node.rpc.methods.every import registry_of
@@ -40,6 +42,7 @@ from node.store.errors import StoreError
 from node.txpool.pool import TransactionPool
 from pallets.chain import runtime_for
 from runtime.construct import Runtime
+from runtime.extrinsic import Signer
 from runtime.genesis import ChainSpec, GenesisError, build_genesis
 from runtime.version import CODE_KEY
 
@@ -110,6 +113,7 @@ async def open_node(config: NodeConfig) -> AsyncIterator[Node]:
         network = await _join_network(config, chain, transactions, started, stack, nursery)
         if config.validator is not None and config.bootnodes:
             nursery.start_soon(_author_with_peers, author, network)
+        nursery.start_soon(_offchain_runner(config, chain, transactions, stack).run)
         node = await _with_services(config, chain, transactions, author, rpc_port, network, stack)
         yield node
 
@@ -176,6 +180,16 @@ def _author(
         return Author(chain, transactions, keys, mode=mode, may_author=lambda: started.may_author)
     except WrongAuthorKey as error:
         raise StartRefused(str(error)) from None
+
+
+def _offchain_runner(
+    config: NodeConfig, chain: Chain, transactions: Transactions, stack: AsyncExitStack
+) -> OffchainRunner:
+    storage = OffchainStorage(config.base_path / "offchain")
+    stack.callback(storage.close)
+    keys = [*([] if config.validator is None else [config.validator]), *config.providers]
+    signers = [Signer(key.account_id, key.scheme, key.sign) for key in keys]
+    return OffchainRunner(chain, transactions, storage, partial(node_runtime, config.spec), signers=signers)
 
 
 async def _author_with_peers(author: Author, network: Network) -> None:

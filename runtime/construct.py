@@ -153,6 +153,7 @@ class Runtime:
         self.initializers = hooked(self.pallets, "on_initialize")
         self.idlers = hooked(self.pallets, "on_idle")
         self.finalizers = hooked(self.pallets, "on_finalize")
+        self.offchain_workers = hooked(self.pallets, "offchain_worker")
 
     def pallet(self, name: str) -> Pallet:
         """Return a pallet by name; raises KeyError."""

@@ -24,6 +24,7 @@ from runtime.validity import (
     CheckedTransaction,
     TransactionValidity,
     check_signed,
+    check_unsigned,
     decode_extrinsic,
     validate_transaction,
 )
@@ -86,6 +87,8 @@ class BlockExecution:
         with self.runtime.bind(self.overlay):
             if len(self.extrinsics) < len(self.runtime.inherents):
                 result = self._apply_inherent(extrinsic)
+            elif extrinsic.signed is None:
+                result = self._apply_unsigned(extrinsic)
             else:
                 result = self._apply_signed(check_signed(self.runtime, extrinsic))
         self.extrinsics.append(data)
@@ -104,6 +107,20 @@ class BlockExecution:
             result = self.runtime.dispatch(call, NoneOrigin())
             if result.error is not None:
                 raise InvalidTransaction(Validity.BAD_MANDATORY, str(result.error))
+            self.runtime.system.note_applied(result, info)
+        except BaseException:
+            self.overlay.rollback()
+            raise
+        self.overlay.commit()
+        return result
+
+    def _apply_unsigned(self, extrinsic: Extrinsic) -> DispatchResult:
+        """Run a call that its pallet validates unsigned; nobody pays for it."""
+        info, _ = check_unsigned(self.runtime, extrinsic)
+        self.overlay.begin()
+        try:
+            self.runtime.system.register_extrinsic(info, len(extrinsic.encoded))
+            result = self.runtime.dispatch(extrinsic.call, NoneOrigin())
             self.runtime.system.note_applied(result, info)
         except BaseException:
             self.overlay.rollback()

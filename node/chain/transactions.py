@@ -14,11 +14,17 @@ from node.txpool.events import LAST_EVENTS, Happening, Ready, TransactionEvent
 from node.txpool.pool import Included, TransactionPool
 from node.txpool.queues import PooledTransaction
 from runtime.account import lookup
+from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.crypto import blake2_256
+from runtime.era import Mortal
 from runtime.errors import CannotLookup, CodecError, InvalidTransaction
+from runtime.extrinsic import Signer, sign_extrinsic
 from runtime.header import Header
 from runtime.validity import TransactionValidity, nonce_tag, validate_transaction
+
+ERA_BLOCKS: Final = 64
+"""How long a transaction that is signed here is valid."""
 
 WATCH_EVENTS: Final = 64
 """Events that a watcher may be behind before it is dropped."""
@@ -57,6 +63,24 @@ class Transactions:
             raise
         self._deliver(happened)
         return transaction_hash
+
+    def sign(self, call: RuntimeCall, signer: Signer, tip: int = 0) -> bytes:
+        """Sign a call with the account's next free nonce, mortal for ERA_BLOCKS from the best block on."""
+        best = self._store.best
+        with self._runtime.at(self._store.state(best.hash)):
+            nonce = self._runtime.system.nonce(signer.account_id)
+        era = Mortal.starting(best.number, ERA_BLOCKS)
+        return sign_extrinsic(
+            self._runtime.extrinsic_codec,
+            self._runtime.version,
+            call,
+            signer,
+            nonce=self.pool.next_nonce(signer.account_id, nonce),
+            genesis_hash=self._store.genesis_hash,
+            era=era,
+            era_block_hash=self._store.hash_at(era.birth(best.number)),
+            tip=tip,
+        )
 
     def watch(self, extrinsic: bytes) -> trio.MemoryReceiveChannel[TransactionEvent]:
         """Submit, and receive what happens to the transaction; the channel ends after its last event.

@@ -132,7 +132,7 @@ class TransactionPool:
         worth = sum(one.validity.priority for one in replaced)
         if replaced and validity.priority <= worth:
             raise TooLowPriority(worth, validity.priority)
-        if not replaced and len(self._by_sender.get(validity.sender, {})) >= self.limits.transactions_per_sender:
+        if not replaced and len(self._of_sender(validity)) >= self.limits.transactions_per_sender:
             raise ImmediatelyDropped(f"the sender has {self.limits.transactions_per_sender} transactions in the pool")
         happened: list[Happening] = []
         for one in replaced:
@@ -236,9 +236,15 @@ class TransactionPool:
 
     # Parts
 
+    def _of_sender(self, validity: TransactionValidity) -> dict[int, PooledTransaction]:
+        """The transactions of the same sender by nonce; none for an unsigned one."""
+        return {} if validity.sender is None else self._by_sender.get(validity.sender, {})
+
     def _remember(self, transaction: PooledTransaction) -> list[Happening]:
         promoted = self._queues.add(transaction)
-        self._by_sender.setdefault(transaction.validity.sender, {})[transaction.validity.nonce] = transaction
+        sender = transaction.validity.sender
+        if sender is not None:
+            self._by_sender.setdefault(sender, {})[transaction.validity.nonce] = transaction
         heappush(self._expiry, (transaction.valid_until, transaction.order, transaction.hash))
         self._to_revalidate.append(transaction.hash)
         if promoted:
@@ -255,11 +261,11 @@ class TransactionPool:
 
     def _forget(self, transaction: PooledTransaction) -> None:
         self._queues.remove(transaction)
-        own = self._by_sender[transaction.validity.sender]
+        own, sender = self._of_sender(transaction.validity), transaction.validity.sender
         if own.get(transaction.validity.nonce) is transaction:
             del own[transaction.validity.nonce]
-        if not own:
-            del self._by_sender[transaction.validity.sender]
+        if not own and sender is not None:
+            del self._by_sender[sender]
         if len(self._to_revalidate) > 2 * len(self) + _SLACK_ENTRIES:
             self._to_revalidate = deque(one for one in self._to_revalidate if one in self._queues)
         if len(self._expiry) > 2 * len(self) + _SLACK_ENTRIES:
