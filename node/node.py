@@ -107,13 +107,15 @@ async def open_node(config: NodeConfig) -> AsyncIterator[Node]:
         started = _Started()
         keystore = Keystore(config.base_path / "keystore")
         author = _author(config, keystore, chain, transactions, started)
-        rpc_port = await _serve_rpc(config, keystore, chain, transactions, author, started, nursery)
+        offchain = _offchain_runner(config, chain, transactions)
+        stack.callback(offchain.storage.close)
+        rpc_port = await _serve_rpc(config, keystore, chain, transactions, author, offchain.storage, started, nursery)
         if config.validator is not None and not config.bootnodes:
             nursery.start_soon(author.run)
         network = await _join_network(config, chain, transactions, started, stack, nursery)
         if config.validator is not None and config.bootnodes:
             nursery.start_soon(_author_with_peers, author, network)
-        nursery.start_soon(_offchain_runner(config, chain, transactions, stack).run)
+        nursery.start_soon(offchain.run)
         node = await _with_services(config, chain, transactions, author, rpc_port, network, stack)
         yield node
 
@@ -182,11 +184,8 @@ def _author(
         raise StartRefused(str(error)) from None
 
 
-def _offchain_runner(
-    config: NodeConfig, chain: Chain, transactions: Transactions, stack: AsyncExitStack
-) -> OffchainRunner:
+def _offchain_runner(config: NodeConfig, chain: Chain, transactions: Transactions) -> OffchainRunner:
     storage = OffchainStorage(config.base_path / "offchain")
-    stack.callback(storage.close)
     keys = [*([] if config.validator is None else [config.validator]), *config.providers]
     signers = [Signer(key.account_id, key.scheme, key.sign) for key in keys]
     return OffchainRunner(chain, transactions, storage, partial(node_runtime, config.spec), signers=signers)
@@ -205,6 +204,7 @@ async def _serve_rpc(
     chain: Chain,
     transactions: Transactions,
     author: Author,
+    offchain: OffchainStorage,
     started: _Started,
     nursery: trio.Nursery,
 ) -> int:
@@ -228,6 +228,7 @@ async def _serve_rpc(
         chain.best.number,
         author=author if config.validator is not None else None,
         keystore=keystore,
+        offchain=offchain,
         development=development,
     )
     registry = registry_of(backend)

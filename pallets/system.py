@@ -255,10 +255,8 @@ class System(RawStorageCalls):
     def note_applied(self, result: DispatchResult, info: DispatchInfo) -> None:
         """Deposit the extrinsic's outcome, give unused weight back, go to the next extrinsic."""
         actual = DispatchInfo(result.actual_weight, info.class_, result.pays_fee)
-        if result.error is None:
-            self.deposit_event(ExtrinsicSuccess(actual))
-        else:
-            self.deposit_event(ExtrinsicFailed(result.error.to_scale(), actual))
+        error = result.error
+        self.deposit_event(ExtrinsicSuccess(actual) if error is None else ExtrinsicFailed(error.to_scale(), actual))
         unused = info.weight - result.actual_weight
         if unused != Weight():
             used = self.block_weight.get()
