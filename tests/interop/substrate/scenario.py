@@ -68,6 +68,7 @@ def make_scenario(client: str, url: str, genesis_hash: bytes, user: str) -> dict
         "transfers": TRANSFERS,
         "stranger": f"//Stranger//{client}",
         "user": user,
+        "ecdsa": f"//Ecdsa//{client}",
         "market": _market(client, genesis_hash, user),
     }
 
