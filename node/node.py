@@ -30,7 +30,7 @@ from node.kept_files import kept_seed, kept_token
 from node.keys.keypair import Keypair
 from node.keys.keystore import Keystore, KeystoreError
 from node.metrics import metrics_page
-from node.offchain.runner import OffchainRunner
+from node.offchain.runner import offchain_runner
 from node.offchain.storage import OffchainStorage
 from node.rpc.backend import Backend, NodeIdentity
 from node.rpc.development import Development, development_clock
@@ -42,7 +42,6 @@ from node.store.errors import StoreError
 from node.txpool.pool import TransactionPool
 from pallets.chain import runtime_for
 from runtime.construct import Runtime
-from runtime.extrinsic import Signer
 from runtime.genesis import ChainSpec, GenesisError, build_genesis
 from runtime.version import CODE_KEY
 
@@ -107,7 +106,7 @@ async def open_node(config: NodeConfig) -> AsyncIterator[Node]:
         started = _Started()
         keystore = Keystore(config.base_path / "keystore")
         author = _author(config, keystore, chain, transactions, started)
-        offchain = _offchain_runner(config, chain, transactions)
+        offchain = offchain_runner(config, chain, transactions)
         stack.callback(offchain.storage.close)
         rpc_port = await _serve_rpc(config, keystore, chain, transactions, author, offchain.storage, started, nursery)
         if config.validator is not None and not config.bootnodes:
@@ -182,13 +181,6 @@ def _author(
         return Author(chain, transactions, keys, mode=mode, may_author=lambda: started.may_author)
     except WrongAuthorKey as error:
         raise StartRefused(str(error)) from None
-
-
-def _offchain_runner(config: NodeConfig, chain: Chain, transactions: Transactions) -> OffchainRunner:
-    storage = OffchainStorage(config.base_path / "offchain")
-    keys = [*([] if config.validator is None else [config.validator]), *config.providers]
-    signers = [Signer(key.account_id, key.scheme, key.sign) for key in keys]
-    return OffchainRunner(chain, transactions, storage, partial(node_runtime, config.spec), signers=signers)
 
 
 async def _author_with_peers(author: Author, network: Network) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -21,7 +22,9 @@ import trio
 from node.chain.chain import Chain
 from node.chain.events import BestChanged
 from node.chain.transactions import Transactions
+from node.config import NodeConfig
 from node.offchain.storage import OffchainStorage, PalletStorage
+from node.runtime_source import node_runtime
 from node.txpool.errors import PoolError
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
@@ -130,6 +133,14 @@ class OffchainRunner:
             return self.submit(self._chain.runtime.extrinsic_codec.encode_bare(call))
         except CodecError as error:
             raise SubmissionRefused(f"the call {call.name} cannot be encoded: {error}") from None
+
+
+def offchain_runner(config: NodeConfig, chain: Chain, transactions: Transactions) -> OffchainRunner:
+    """The runner of a node as configured: its storage in the base path, the keys of its validator and providers."""
+    keys = [*([] if config.validator is None else [config.validator]), *config.providers]
+    signers = [Signer(key.account_id, key.scheme, key.sign) for key in keys]
+    storage = OffchainStorage(config.base_path / "offchain")
+    return OffchainRunner(chain, transactions, storage, partial(node_runtime, config.spec), signers=signers)
 
 
 class NodeThread:
