@@ -19,7 +19,7 @@ import nacl.signing
 from benchmarks.figures import Figure, progress, show
 from pallets.chain import runtime_for
 from pallets.chain_file import Authority, new_genesis
-from pallets.randomness import ONION_ENGINE, OnionReveal, RandomnessConfig, onion_layer, onion_tip
+from pallets.randomness import OnionReveal, RandomnessConfig, onion_item, onion_layer, onion_tip
 from runtime.account import AccountInfo, Id
 from runtime.call import RuntimeCall
 from runtime.codec import codec_for
@@ -66,7 +66,7 @@ class TransferBlock:
         layer = onion_layer(ONION_SECRET, layers, 0)
         self.digest = (
             PreRuntime(b"aura", SLOT.to_bytes(8, "little")),
-            PreRuntime(ONION_ENGINE, codec_for(OnionReveal).encode(OnionReveal(layer, None))),
+            onion_item(codec_for(OnionReveal).encode(OnionReveal(layer, None))),
         )
         codec = self.runtime.extrinsic_codec
         self.inherent = codec.encode_bare(RuntimeCall("Timestamp", "set", {"now": SLOT * SLOT_MS}))

@@ -30,6 +30,8 @@ from node.kept_files import kept_seed, kept_token
 from node.keys.keypair import Keypair
 from node.keys.keystore import Keystore, KeystoreError
 from node.metrics import metrics_page
+from node.offchain.runner import offchain_runner
+from node.offchain.storage import OffchainStorage
 from node.rpc.backend import Backend, NodeIdentity
 from node.rpc.development import Development, development_clock
 from node.rpc.methods.every import registry_of
@@ -104,12 +106,15 @@ async def open_node(config: NodeConfig) -> AsyncIterator[Node]:
         started = _Started()
         keystore = Keystore(config.base_path / "keystore")
         author = _author(config, keystore, chain, transactions, started)
-        rpc_port = await _serve_rpc(config, keystore, chain, transactions, author, started, nursery)
+        offchain = offchain_runner(config, chain, transactions)
+        stack.callback(offchain.storage.close)
+        rpc_port = await _serve_rpc(config, keystore, chain, transactions, author, offchain.storage, started, nursery)
         if config.validator is not None and not config.bootnodes:
             nursery.start_soon(author.run)
         network = await _join_network(config, chain, transactions, started, stack, nursery)
         if config.validator is not None and config.bootnodes:
             nursery.start_soon(_author_with_peers, author, network)
+        nursery.start_soon(offchain.run)
         node = await _with_services(config, chain, transactions, author, rpc_port, network, stack)
         yield node
 
@@ -191,6 +196,7 @@ async def _serve_rpc(
     chain: Chain,
     transactions: Transactions,
     author: Author,
+    offchain: OffchainStorage,
     started: _Started,
     nursery: trio.Nursery,
 ) -> int:
@@ -214,6 +220,7 @@ async def _serve_rpc(
         chain.best.number,
         author=author if config.validator is not None else None,
         keystore=keystore,
+        offchain=offchain,
         development=development,
     )
     registry = registry_of(backend)

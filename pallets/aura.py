@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pallets.system import System
 from runtime.errors import InvalidBlock, InvariantBroken
 from runtime.genesis import GenesisError, GenesisPath, read_account, read_list, read_mapping
-from runtime.header import Digest, PreRuntime
+from runtime.header import Consensus, Digest, PreRuntime
 from runtime.pallet import Pallet, constant
 from runtime.storage import StorageValue
 from runtime.types import U64, AccountId, MaxLength
@@ -41,11 +41,11 @@ class AuraConfig:
             raise ValueError("slot_duration must be at least 2 milliseconds")
 
 
-def pre_runtime(digest: Digest, engine: bytes) -> bytes | None:
-    """Return what a consensus engine tells the runtime in the digest; raises InvalidBlock when it does so twice."""
-    found = [item.data for item in digest.logs if isinstance(item, PreRuntime) and item.engine == engine]
+def carried_data(digest: Digest, kind: type[PreRuntime | Consensus], engine: bytes) -> bytes | None:
+    """Return what the digest carries for an engine; raises InvalidBlock when it does so twice."""
+    found = [item.data for item in digest.logs if isinstance(item, kind) and item.engine == engine]
     if len(found) > 1:
-        raise InvalidBlock(f"the digest holds {len(found)} pre-runtime items of engine {engine!r}")
+        raise InvalidBlock(f"the digest holds {len(found)} {kind.__name__} items of engine {engine!r}")
     return found[0] if found else None
 
 
@@ -85,7 +85,7 @@ class Aura(Pallet):
 
     def on_initialize(self, number: int) -> Weight:
         """Read the slot from the digest; it must be later than the slot of the parent."""
-        item = pre_runtime(self.system.digest(), AURA_ENGINE)
+        item = carried_data(self.system.digest(), PreRuntime, AURA_ENGINE)
         if item is None:
             raise InvalidBlock("the digest names no Aura slot")
         if len(item) != SLOT_BYTES:

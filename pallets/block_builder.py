@@ -15,7 +15,7 @@ from runtime.call import RuntimeCall
 from runtime.codec import codec_for
 from runtime.construct import Runtime
 from runtime.errors import CodecError, DispatchErrorValue, InvalidTransaction
-from runtime.header import Digest, Header, PreRuntime
+from runtime.header import Digest, Header
 from runtime.state import StateView
 from runtime.transition import BlockExecution
 from runtime.types import U64, Bytes, Err, Fixed, Ok, Ordered, type_path
@@ -100,7 +100,7 @@ class BlockBuilder(RuntimeApi):
 
 def dry_run(runtime: Runtime, header: Header, view: StateView, extrinsic: bytes) -> ApplyExtrinsicResult:
     """What applying an extrinsic on top of a block would give. The author is taken to be that of the block below."""
-    digest = tuple(item for item in header.digest if isinstance(item, PreRuntime))
+    digest = runtime.authored_items(header.digest)
     execution = BlockExecution(runtime, header, view, digest, _no_nodes)
     with runtime.bind(execution.overlay):
         runtime.system.initialize(header.number + 1, header.hash, Digest(digest))

@@ -10,6 +10,8 @@ from pallets.aura import Aura, AuraConfig
 from pallets.balances import Balances, BalancesConfig
 from pallets.datdot.config import DatDotConfig
 from pallets.datdot.pallet import DatDot
+from pallets.multisig import Multisig, MultisigConfig
+from pallets.proxy import Proxy, ProxyConfig
 from pallets.randomness import Randomness, RandomnessConfig
 from pallets.runtime_apis import APIS
 from pallets.scheduler import Scheduler, SchedulerConfig
@@ -76,11 +78,14 @@ def build_runtime(
     sudo = Sudo()
     utility = Utility(configure("Utility", UtilityConfig))
     scheduler = Scheduler(configure("Scheduler", SchedulerConfig), system=system)
+    multisig = Multisig(configure("Multisig", MultisigConfig), system=system, balances=balances)
+    proxy = Proxy(configure("Proxy", ProxyConfig), system=system, balances=balances)
     market_config = configure("DatDot", DatDotConfig) if datdot_config is None else datdot_config
     market = DatDot(market_config, system=system, balances=balances, randomness=randomness, scheduler=scheduler)
     configure.refuse_others()
-    pallets = (system, timestamp, aura, session, randomness, balances, fees, sudo, utility, scheduler, market)
-    return Runtime(pallets, runtime_version(), source_digest)
+    consensus = (system, timestamp, aura, session, randomness)
+    services = (balances, fees, sudo, utility, scheduler, multisig, proxy)
+    return Runtime((*consensus, *services, market), runtime_version(), source_digest)
 
 
 def runtime_for(spec: ChainSpec, *, source_digest: bytes = UNKNOWN_SOURCE) -> Runtime:

@@ -6,7 +6,7 @@ from runtime.call import DispatchResult, RuntimeCall
 from runtime.construct import Runtime
 from runtime.errors import DispatchErrorValue
 from runtime.types import Err, Ok, Result
-from runtime.weights import DispatchClass, Weight
+from runtime.weights import NORMAL, OPERATIONAL, DispatchClass, Weight
 
 Outcome = Result[None, DispatchErrorValue]
 """FRAME's DispatchResult: nothing, or the error after whose rollback nothing of the call is left."""
@@ -33,3 +33,8 @@ def class_of(runtime: Runtime, call: RuntimeCall) -> DispatchClass:
     entry = runtime.calls[call.pallet, call.function]
     kind = entry.spec.dispatch_class
     return kind if isinstance(kind, DispatchClass) else kind(entry.pallet, **call.arguments)
+
+
+def class_around(runtime: Runtime, *calls: RuntimeCall) -> DispatchClass:
+    """Return the class of a call that dispatches others: operational only when all of them are, never mandatory."""
+    return OPERATIONAL if {class_of(runtime, call) for call in calls} == {OPERATIONAL} else NORMAL

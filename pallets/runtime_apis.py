@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, cast
 
 from pallets.aura import Aura as AuraPallet
@@ -24,7 +25,7 @@ from runtime.api import FRAMEWORK_APIS, OpaqueExtrinsic, RuntimeApi, RuntimeApis
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.types import U32, U64, U128, AccountId, Bytes32, Outer
-from runtime.weights import Weight
+from runtime.weights import DispatchInfo, Pays, Weight
 
 AnyCall = Annotated[RuntimeCall, Outer("RuntimeCall")]
 
@@ -36,14 +37,17 @@ class TransactionPaymentApi(RuntimeApi):
     api_version = 4
 
     def query_info(self, uxt: OpaqueExtrinsic, len: U32) -> RuntimeDispatchInfo:
-        """Weight, class and fee without the tip of an extrinsic of `len` bytes."""
-        info = self.runtime.dispatch_info(self.runtime.extrinsic_codec.decode(uxt).call)
-        return _fees(self.runtime).query_info(info, len)
+        """Weight, class and fee without the tip of an extrinsic of `len` bytes; without a signature it is free."""
+        return _fees(self.runtime).query_info(self._info(uxt), len)
 
     def query_fee_details(self, uxt: OpaqueExtrinsic, len: U32) -> FeeDetails:
-        """The parts of the fee of an extrinsic of `len` bytes."""
-        info = self.runtime.dispatch_info(self.runtime.extrinsic_codec.decode(uxt).call)
-        return _fees(self.runtime).fee_details(info, len)
+        """The parts of the fee of an extrinsic of `len` bytes; without a signature it is free."""
+        return _fees(self.runtime).fee_details(self._info(uxt), len)
+
+    def _info(self, uxt: bytes) -> DispatchInfo:
+        extrinsic = self.runtime.extrinsic_codec.decode(uxt)
+        info = self.runtime.dispatch_info(extrinsic.call)
+        return info if extrinsic.signed is not None else replace(info, pays_fee=Pays.NO)
 
     def query_weight_to_fee(self, weight: Weight) -> U128:
         """What a weight costs before the multiplier."""

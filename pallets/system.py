@@ -15,6 +15,7 @@ from runtime.errors import (
     DispatchErrorValue,
     InvalidTransaction,
     InvariantBroken,
+    ModuleError,
     NoProviders,
     PalletError,
     SimpleFault,
@@ -176,6 +177,10 @@ class System(RawStorageCalls):
         """Make some on-chain remark and emit event."""
         self.deposit_event(Remarked(ensure_signed(origin), blake2_256(remark)))
 
+    def call_filtered(self) -> ModuleError:
+        """Return the error of a call that a filter of its origin stopped."""
+        return ModuleError(SystemErrors.CallFiltered)
+
     # Context of the block
 
     def block_number(self) -> int:
@@ -200,8 +205,7 @@ class System(RawStorageCalls):
 
     def extrinsic_index(self) -> int | None:
         """Return the index of the extrinsic that is applied now, None in hooks."""
-        phase = self.execution_phase.get()
-        return phase.index if isinstance(phase, ApplyExtrinsic) else None
+        return phase.index if isinstance(phase := self.execution_phase.get(), ApplyExtrinsic) else None
 
     def initialize(self, number: int, parent_hash: bytes, digest: Digest) -> None:
         """Begin block `number`."""
@@ -251,10 +255,8 @@ class System(RawStorageCalls):
     def note_applied(self, result: DispatchResult, info: DispatchInfo) -> None:
         """Deposit the extrinsic's outcome, give unused weight back, go to the next extrinsic."""
         actual = DispatchInfo(result.actual_weight, info.class_, result.pays_fee)
-        if result.error is None:
-            self.deposit_event(ExtrinsicSuccess(actual))
-        else:
-            self.deposit_event(ExtrinsicFailed(result.error.to_scale(), actual))
+        error = result.error
+        self.deposit_event(ExtrinsicSuccess(actual) if error is None else ExtrinsicFailed(error.to_scale(), actual))
         unused = info.weight - result.actual_weight
         if unused != Weight():
             used = self.block_weight.get()
@@ -306,9 +308,8 @@ class System(RawStorageCalls):
 
     def increment_nonce(self, account: bytes) -> None:
         """Count a transaction of the account."""
-        info = self.account.get(account)
-        changed = AccountInfo(info.nonce + 1, info.consumers, info.providers, info.sufficients, info.data)
-        self.account.put(account, changed)
+        old = self.account.get(account)
+        self.account.put(account, AccountInfo(old.nonce + 1, old.consumers, old.providers, old.sufficients, old.data))
 
     def is_referenced(self, account: bytes) -> bool:
         """Tell whether the account exists: has a provider or is self-sufficient."""

@@ -27,7 +27,7 @@ from runtime.codec_scalars import (
     write_compact,
 )
 from runtime.errors import CodecError
-from runtime.types import Compact, Err, Fixed, MaxLength, Ok, Ordered, Outer, SInt, UInt, Variant, scale_name
+from runtime.types import Compact, Err, Fixed, MaxLength, Ok, Ordered, Outer, SInt, UInt, Variant, in_scale, scale_name
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -187,11 +187,12 @@ def marker_of(markers: Sequence[object], kind: type[M]) -> M | None:
 
 
 def field_types(annotation: Any) -> list[tuple[str, Any]]:
-    """Return (field name, annotation) of a dataclass, with the type variables of `X[A]` put in."""
+    """Return (field name, annotation) of a dataclass's encoded fields, with the type variables of `X[A]` put in."""
     target = get_origin(annotation) or annotation
     hints = typing.get_type_hints(target, include_extras=True)
     given = dict(zip(getattr(target, "__parameters__", ()), get_args(annotation), strict=False))
-    return [(field.name, substitute(hints[field.name], given)) for field in dataclasses.fields(target)]
+    names = [field.name for field in dataclasses.fields(target) if in_scale(hints[field.name])]
+    return [(name, substitute(hints[name], given)) for name in names]
 
 
 def substitute(hint: Any, given: dict[Any, Any]) -> Any:

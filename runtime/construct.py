@@ -14,12 +14,12 @@ from typing import Any, Protocol
 from runtime import limits
 from runtime.call import DispatchResult, RuntimeCall
 from runtime.codec import Codec, Codecs
-from runtime.errors import DispatchError, OtherError, TransactionalFault
+from runtime.errors import BadOrigin, DispatchError, OtherError, TransactionalFault
 from runtime.events import Event, EventRecord
 from runtime.extrinsic import ExtrinsicCodec, SignatureCache
-from runtime.header import HEADER_CODEC, Digest, Header
+from runtime.header import HEADER_CODEC, Consensus, Digest, DigestItem, Header, PreRuntime
 from runtime.metadata import metadata_v14
-from runtime.origin import Origin
+from runtime.origin import Origin, Signed
 from runtime.outer import call_codec, event_codec
 from runtime.pallet import CallSpec, Pallet
 from runtime.raw_storage import StorageIndex
@@ -80,6 +80,10 @@ class SystemRole(Protocol):
 
     def note_finished_extrinsics(self) -> None:
         """Go to the finalization phase."""
+
+    def call_filtered(self) -> DispatchError:
+        """Return the error of a call that a filter of its origin stopped."""
+        ...
 
 
 class FeeRole(Protocol):
@@ -145,13 +149,23 @@ class Runtime:
             pallet.attach(self)
         self.system: SystemRole = self._by_name["System"]  # type: ignore[assignment]
         self.fees: FeeRole | None = self._by_name.get("TransactionPayment")  # type: ignore[assignment]
+        self._authored_engines = {engine for pallet in self.pallets for engine in pallet.digest_engines}
         self.initializers = hooked(self.pallets, "on_initialize")
         self.idlers = hooked(self.pallets, "on_idle")
         self.finalizers = hooked(self.pallets, "on_finalize")
+        self.offchain_workers = hooked(self.pallets, "offchain_worker")
 
     def pallet(self, name: str) -> Pallet:
         """Return a pallet by name; raises KeyError."""
         return self._by_name[name]
+
+    def authored_items(self, items: tuple[DigestItem, ...]) -> tuple[DigestItem, ...]:
+        """Return the digest items that are the author's, known before the block is executed; the rest is deposited."""
+        return tuple(
+            item
+            for item in items
+            if isinstance(item, PreRuntime) or (isinstance(item, Consensus) and item.engine in self._authored_engines)
+        )
 
     @contextmanager
     def at(self, view: StateView) -> Iterator[Runtime]:
@@ -174,7 +188,10 @@ class Runtime:
         return entry.spec.info(entry.pallet, call)
 
     def dispatch(self, call: RuntimeCall, origin: Origin) -> DispatchResult:
-        """Run a call in a storage transaction of its own, rolled back when it fails."""
+        """Run a call in a storage transaction of its own, rolled back when it fails.
+
+        A call that the origin's filters stop fails, and so does an inherent inside another call.
+        """
         if self.around_dispatch is not None:
             return self.around_dispatch(self._dispatch, call, origin)
         return self._dispatch(call, origin)
@@ -186,6 +203,10 @@ class Runtime:
         info = entry.spec.info(entry.pallet, call)
         if self._depth >= limits.CALL_DEPTH:
             return DispatchResult(TransactionalFault(), info.weight, info.pays_fee)
+        if isinstance(origin, Signed) and not origin.allows(call):
+            return DispatchResult(self.system.call_filtered(), info.weight, info.pays_fee)
+        if entry.spec.inherent and self._depth:
+            return DispatchResult(BadOrigin(), info.weight, info.pays_fee)
         overlay = self.host.overlay
         overlay.begin()
         self._depth += 1

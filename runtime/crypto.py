@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import base58
+import coincurve
 import nacl.bindings
 import nacl.exceptions
 import sha3
@@ -19,6 +20,11 @@ import xxhash
 from runtime.types import Signature64, Signature65, Variant, type_path
 
 SS58_PREFIX_GENERIC = 42
+
+ECDSA_SIGNATURE_BYTES = 65
+ECDSA_PUBLIC_KEY_BYTES = 33
+ECDSA_HALF_ORDER = 0x7FFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_5D576E73_57A4501D_DFE92F46_681B20A0
+"""Half the order of secp256k1: of the two valid `s` of a signature, signers take the one that is not greater."""
 
 
 def blake2_128(data: bytes) -> bytes:
@@ -117,7 +123,7 @@ class Sr25519(MultiSignature, unnamed=True):
 
 @dataclass(frozen=True)
 class Ecdsa(MultiSignature, unnamed=True):
-    """secp256k1 with recovery id; decoded, but no account of this chain has such a key, so it never verifies."""
+    """ECDSA over secp256k1 of the message's BLAKE2b-256: r, s (32 bytes each, big endian), recovery id (0 to 3)."""
 
     value: Signature65
 
@@ -143,6 +149,26 @@ def verify_ed25519(signature: bytes, message: bytes, public: bytes) -> bool:
     return True
 
 
+def ecdsa_account(public_key: bytes) -> bytes:
+    """Return the account of a compressed secp256k1 public key (33 bytes): its BLAKE2b-256."""
+    return blake2_256(public_key)
+
+
+def verify_ecdsa(signature: bytes, message: bytes, account: bytes) -> bool:
+    """Tell whether an ECDSA signature recovers the key of an account; malformed input is simply not valid.
+
+    One signature has one form: a greater `s` and recovery ids of 27 and more, which Substrate also takes, are not
+    valid here. Otherwise anybody could give a transaction on its way another hash.
+    """
+    if len(signature) != ECDSA_SIGNATURE_BYTES or int.from_bytes(signature[32:64], "big") > ECDSA_HALF_ORDER:
+        return False
+    try:
+        key = coincurve.PublicKey.from_signature_and_message(signature, blake2_256(message), hasher=None)
+    except ValueError:
+        return False
+    return ecdsa_account(key.format(compressed=True)) == account
+
+
 def verify_signature(signature: MultiSignature, message: bytes, account: bytes) -> bool:
     """Tell whether `account` signed `message`."""
     match signature:
@@ -150,5 +176,7 @@ def verify_signature(signature: MultiSignature, message: bytes, account: bytes) 
             return verify_sr25519(value, message, account)
         case Ed25519(value):
             return verify_ed25519(value, message, account)
+        case Ecdsa(value):
+            return verify_ecdsa(value, message, account)
         case _:
             return False

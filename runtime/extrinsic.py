@@ -19,7 +19,7 @@ from runtime.account import Id, MultiAddress
 from runtime.call import RuntimeCall
 from runtime.codec import Codec, codec_for
 from runtime.codec_scalars import read_compact, write_compact
-from runtime.crypto import Ed25519, MultiSignature, Sr25519, blake2_256, verify_signature
+from runtime.crypto import Ecdsa, Ed25519, MultiSignature, Sr25519, blake2_256, verify_signature
 from runtime.era import Era, Immortal
 from runtime.errors import CodecError
 from runtime.types import H256, U32, CompactU32, CompactU128, Fixed, type_path
@@ -214,7 +214,7 @@ class SignatureCache:
 
 @dataclass(frozen=True)
 class Signer:
-    """An account that can sign: `scheme` is "sr25519" or "ed25519", `sign(message)` returns 64 bytes."""
+    """An account that can sign: `scheme` is "sr25519", "ed25519" (`sign(message)` returns 64 bytes) or "ecdsa" (65)."""
 
     account_id: bytes
     scheme: str
@@ -226,7 +226,9 @@ class Signer:
             return Sr25519(self.sign(message))
         if self.scheme == "ed25519":
             return Ed25519(self.sign(message))
-        raise ValueError(f"scheme is sr25519 or ed25519, not {self.scheme}")
+        if self.scheme == "ecdsa":
+            return Ecdsa(self.sign(message))
+        raise ValueError(f"scheme is sr25519, ed25519 or ecdsa, not {self.scheme}")
 
 
 def sign_extrinsic(

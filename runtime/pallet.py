@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runtime.call import RuntimeCall
-from runtime.errors import PalletError
+from runtime.errors import InvalidTransaction, PalletError, Validity
 from runtime.events import Event as AnyEvent
 from runtime.genesis import GenesisPath, read_mapping
 from runtime.storage import StorageItem, storage_items
@@ -23,6 +23,7 @@ from runtime.weights import NORMAL, ZERO_WEIGHT, DispatchClass, DispatchInfo, Pa
 
 if TYPE_CHECKING:
     from runtime.construct import Runtime
+    from runtime.offchain import OffchainContext
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -57,6 +58,20 @@ class CallSpec:
             kind if isinstance(kind, DispatchClass) else kind(pallet, **call.arguments),
             Pays.YES if self.pays_fee else Pays.NO,
         )
+
+
+@dataclass(frozen=True)
+class UnsignedValidity:
+    """What a pallet says of a valid unsigned call (`sp_runtime::ValidTransaction`); longevity in blocks.
+
+    Tags order transactions: one that provides a tag replaces another that does, if its priority is higher.
+    """
+
+    provides: tuple[bytes, ...]
+    requires: tuple[bytes, ...] = ()
+    priority: int = 0
+    longevity: int = 64
+    propagate: bool = True
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,9 @@ class Pallet:
     crate: ClassVar[str] = ""
     """First segment of the pallet's paths in the metadata, by default `pallet_` and the name of its module."""
 
+    digest_engines: ClassVar[tuple[bytes, ...]] = ()
+    """Engines (4 bytes) whose Consensus items the author puts into a header before the block is executed."""
+
     config: Any
     runtime: Runtime
 
@@ -148,6 +166,17 @@ class Pallet:
 
     def on_finalize(self, number: int) -> None:
         """Run at the end of block `number`, in the order of pallet indices."""
+
+    def offchain_worker(self, number: int, context: OffchainContext) -> None:
+        """Run on this node alone, after it has imported best block `number`; see `runtime.offchain`."""
+
+    def validate_unsigned(self, call: RuntimeCall) -> UnsignedValidity:
+        """Tell whether a call of this pallet may come without a signature; by default none may.
+
+        Runs in the pool and again in the block. Raises InvalidTransaction. Nobody pays for such a call, so the pallet
+        must bound how many of them are valid at a time.
+        """
+        raise InvalidTransaction(Validity.CALL, f"{call.name} must be signed")
 
     def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
         """Write the genesis state from this pallet's section of the chain file; raises GenesisError."""

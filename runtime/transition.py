@@ -16,7 +16,7 @@ from runtime.errors import DispatchError, InvalidBlock, InvalidTransaction, Vali
 from runtime.events import EventRecord
 from runtime.extrinsic import Extrinsic
 from runtime.genesis import GenesisBlock, build_genesis
-from runtime.header import Block, Digest, DigestItem, Header, PreRuntime
+from runtime.header import Block, Digest, DigestItem, Header
 from runtime.origin import NoneOrigin, Signed
 from runtime.state import Overlay, StateView
 from runtime.trie import TrieUpdate, root_of_list, update
@@ -24,6 +24,7 @@ from runtime.validity import (
     CheckedTransaction,
     TransactionValidity,
     check_signed,
+    check_unsigned,
     decode_extrinsic,
     validate_transaction,
 )
@@ -55,7 +56,7 @@ class ExecutedBlock:
 class BlockExecution:
     """One block on top of `parent`, whose state is `view` and whose trie nodes `get_node` returns.
 
-    Call `initialize`, then `apply` for every extrinsic, then `finalize`. `digest` holds the PreRuntime items.
+    Call `initialize`, then `apply` for every extrinsic, then `finalize`. `digest` holds the author's items.
     """
 
     def __init__(
@@ -86,6 +87,8 @@ class BlockExecution:
         with self.runtime.bind(self.overlay):
             if len(self.extrinsics) < len(self.runtime.inherents):
                 result = self._apply_inherent(extrinsic)
+            elif extrinsic.signed is None:
+                result = self._apply_unsigned(extrinsic)
             else:
                 result = self._apply_signed(check_signed(self.runtime, extrinsic))
         self.extrinsics.append(data)
@@ -104,6 +107,20 @@ class BlockExecution:
             result = self.runtime.dispatch(call, NoneOrigin())
             if result.error is not None:
                 raise InvalidTransaction(Validity.BAD_MANDATORY, str(result.error))
+            self.runtime.system.note_applied(result, info)
+        except BaseException:
+            self.overlay.rollback()
+            raise
+        self.overlay.commit()
+        return result
+
+    def _apply_unsigned(self, extrinsic: Extrinsic) -> DispatchResult:
+        """Run a call that its pallet validates unsigned; nobody pays for it."""
+        info, _ = check_unsigned(self.runtime, extrinsic)
+        self.overlay.begin()
+        try:
+            self.runtime.system.register_extrinsic(info, len(extrinsic.encoded))
+            result = self.runtime.dispatch(extrinsic.call, NoneOrigin())
             self.runtime.system.note_applied(result, info)
         except BaseException:
             self.overlay.rollback()
@@ -172,9 +189,7 @@ def execute_block(
     if extrinsics_root(block.extrinsics) != header.extrinsics_root:
         raise InvalidBlock("the extrinsics root does not match the body")
     claimed = header.without_seal().digest
-    execution = BlockExecution(
-        runtime, parent, view, tuple(item for item in claimed if isinstance(item, PreRuntime)), get_node
-    )
+    execution = BlockExecution(runtime, parent, view, runtime.authored_items(claimed), get_node)
     execution.initialize()
     for index, extrinsic in enumerate(block.extrinsics):
         try:

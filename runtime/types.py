@@ -61,6 +61,11 @@ class Ordered:
 
 
 @dataclass(frozen=True)
+class Unencoded:
+    """Marks a field that exists in memory only: neither the codec nor the metadata knows of it. It has a default."""
+
+
+@dataclass(frozen=True)
 class Outer:
     """Marks a type whose codec depends on the whole runtime: "RuntimeCall" or "RuntimeEvent"."""
 
@@ -147,6 +152,11 @@ class Err(Generic[E]):
 
 
 Result = Ok[T] | Err[E]
+
+
+def in_scale(hint: Any) -> bool:
+    """Tell whether a field of this annotation is part of SCALE."""
+    return not any(isinstance(marker, Unencoded) for marker in getattr(hint, "__metadata__", ()))
 
 
 def scale_name(name: str) -> str:

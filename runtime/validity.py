@@ -1,4 +1,5 @@
-"""Whether a signed extrinsic may enter a block: the signed extensions, in their order, without changing anything.
+"""Whether an extrinsic may enter a block: the signed extensions, in their order, without changing anything, or what
+the pallet of an unsigned call says.
 
 The same checks serve the pool (`validate_transaction`) and the block (`BlockExecution.apply`); only there the nonce
 must be exact and the fee is really taken.
@@ -14,6 +15,7 @@ from runtime.construct import Runtime
 from runtime.errors import CannotLookup, CodecError, InvalidTransaction, MalformedTransaction, Validity
 from runtime.extrinsic import Extrinsic, MetadataHashMode, SignedPart, additional_bytes, signing_payload
 from runtime.header import Digest, Header
+from runtime.pallet import UnsignedValidity
 from runtime.state import Overlay, StateView
 from runtime.types import U32, AccountId
 from runtime.weights import MANDATORY, DispatchInfo
@@ -31,7 +33,8 @@ class TransactionValidity:
     provides: tuple[bytes, ...]
     longevity: int
     propagate: bool
-    sender: bytes
+    sender: bytes | None
+    """Who signed; None for an unsigned call, whose nonce and tip are 0."""
     nonce: int
     tip: int
     hash: bytes
@@ -101,7 +104,10 @@ def validate_transaction(runtime: Runtime, head: Header, view: StateView, data: 
     """
     with runtime.bind(Overlay(view)):
         runtime.system.initialize(head.number + 1, head.hash, Digest())
-        checked = check_signed(runtime, decode_extrinsic(runtime, data))
+        extrinsic = decode_extrinsic(runtime, data)
+        if extrinsic.signed is None:
+            return _unsigned_validity(runtime, extrinsic)
+        checked = check_signed(runtime, extrinsic)
         extra = checked.signed.extra
         expected = runtime.system.nonce(checked.sender)
         if extra.nonce < expected:
@@ -121,6 +127,32 @@ def validate_transaction(runtime: Runtime, head: Header, view: StateView, data: 
         nonce=extra.nonce,
         tip=extra.tip,
         hash=checked.extrinsic.hash,
+    )
+
+
+def check_unsigned(runtime: Runtime, extrinsic: Extrinsic) -> tuple[DispatchInfo, UnsignedValidity]:
+    """Check an extrinsic without a signature, whose pallet must vouch for it; raises InvalidTransaction."""
+    call = extrinsic.call
+    info = runtime.dispatch_info(call)
+    if info.class_ is MANDATORY:
+        raise InvalidTransaction(Validity.CALL, f"{call.name} is made by authors of blocks only")
+    validity = runtime.pallet(call.pallet).validate_unsigned(call)
+    runtime.system.check_limits(info, len(extrinsic.encoded))
+    return info, validity
+
+
+def _unsigned_validity(runtime: Runtime, extrinsic: Extrinsic) -> TransactionValidity:
+    _, validity = check_unsigned(runtime, extrinsic)
+    return TransactionValidity(
+        priority=validity.priority,
+        requires=validity.requires,
+        provides=validity.provides,
+        longevity=validity.longevity,
+        propagate=validity.propagate,
+        sender=None,
+        nonce=0,
+        tip=0,
+        hash=extrinsic.hash,
     )
 
 

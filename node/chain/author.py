@@ -16,11 +16,11 @@ from node.chain.transactions import Transactions
 from node.consensus import aura
 from node.txpool.queues import PooledTransaction
 from pallets.randomness import OnionLayers, Randomness
-from pallets.randomness.types import ONION_ENGINE
+from pallets.randomness.types import onion_item
 from pallets.timestamp import Timestamp
 from runtime.call import RuntimeCall
 from runtime.errors import InvalidTransaction, Validity
-from runtime.header import Header, PreRuntime
+from runtime.header import Header
 from runtime.state import StateView
 from runtime.transition import BlockExecution, ExecutedBlock
 from runtime.version import CODE_KEY
@@ -183,7 +183,7 @@ class Author:
             timestamp_ms = self._timestamp_ms(slot)
             randomness = cast("Randomness", runtime.pallet(Randomness.name))
             reveal = randomness.prepare(key.account_id, slot, lambda epoch: self._onion(key, epoch))
-        digest = (aura.slot_item(slot), PreRuntime(ONION_ENGINE, reveal))
+        digest = (aura.slot_item(slot), onion_item(reveal))
         execution = BlockExecution(runtime, parent, view, digest, self._chain.store.get_node)
         with self._chain.store.reading():
             execution.initialize()

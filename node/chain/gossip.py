@@ -46,13 +46,17 @@ def pass_on_transactions(transactions: Transactions, network: Network) -> None:
     """
 
     def send(transaction: PooledTransaction) -> None:
+        if not transaction.validity.propagate:
+            return
         peers = [peer.peer_id for peer in network.peers()]
         if peers:
             network.broadcast_extrinsics([transaction.extrinsic])
             transactions.broadcast(transaction.hash, peers)
 
     transactions.on_ready(send)
-    network.waiting_extrinsics = lambda: (transaction.extrinsic for transaction in transactions.pool.ready())
+    network.waiting_extrinsics = lambda: (
+        transaction.extrinsic for transaction in transactions.pool.ready() if transaction.validity.propagate
+    )
 
 
 async def announce_blocks(chain: Chain, network: Network) -> None:

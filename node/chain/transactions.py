@@ -9,16 +9,22 @@ import trio
 
 from node.consensus.fork_choice import TreeRoute
 from node.store.chain_store import ChainStore
-from node.txpool.errors import ImmediatelyDropped, PoolError
-from node.txpool.events import LAST_EVENTS, Happening, Ready, TransactionEvent
+from node.txpool.errors import ImmediatelyDropped, PoolError, TooLowPriority
+from node.txpool.events import LAST_EVENTS, Dropped, Happening, Invalid, Ready, TransactionEvent, Usurped
 from node.txpool.pool import Included, TransactionPool
 from node.txpool.queues import PooledTransaction
 from runtime.account import lookup
+from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.crypto import blake2_256
-from runtime.errors import CannotLookup, CodecError, InvalidTransaction
+from runtime.era import Mortal
+from runtime.errors import CannotLookup, CodecError, InvalidTransaction, MalformedTransaction
+from runtime.extrinsic import Signer, sign_extrinsic
 from runtime.header import Header
 from runtime.validity import TransactionValidity, nonce_tag, validate_transaction
+
+ERA_BLOCKS: Final = 64
+"""How long a transaction that is signed here is valid."""
 
 WATCH_EVENTS: Final = 64
 """Events that a watcher may be behind before it is dropped."""
@@ -46,17 +52,43 @@ class Transactions:
         return validate_transaction(self._runtime, best, self._store.state(best.hash), extrinsic)
 
     def submit(self, extrinsic: bytes) -> bytes:
-        """Put an extrinsic into the pool and return its hash. Raises InvalidTransaction, PoolError."""
+        """Put an extrinsic into the pool and return its hash. Raises InvalidTransaction, PoolError.
+
+        What is invalid is banned, so that the same bytes are not checked again soon.
+        """
         now_block = self._store.best.number
         transaction_hash = blake2_256(extrinsic)
         self.pool.check_new(transaction_hash, now_block)
         try:
             happened = self.pool.submit(self.validate(extrinsic), extrinsic, now_block)
+        except MalformedTransaction:
+            raise
+        except InvalidTransaction:
+            self.pool.ban(transaction_hash, now_block)
+            raise
         except ImmediatelyDropped as error:
             self._deliver(error.happened)
             raise
         self._deliver(happened)
         return transaction_hash
+
+    def sign(self, call: RuntimeCall, signer: Signer, tip: int = 0) -> bytes:
+        """Sign a call with the account's next free nonce, mortal for ERA_BLOCKS from the best block on."""
+        best = self._store.best
+        with self._runtime.at(self._store.state(best.hash)):
+            nonce = self._runtime.system.nonce(signer.account_id)
+        era = Mortal.starting(best.number, ERA_BLOCKS)
+        return sign_extrinsic(
+            self._runtime.extrinsic_codec,
+            self._runtime.version,
+            call,
+            signer,
+            nonce=self.pool.next_nonce(signer.account_id, nonce),
+            genesis_hash=self._store.genesis_hash,
+            era=era,
+            era_block_hash=self._store.hash_at(era.birth(best.number)),
+            tip=tip,
+        )
 
     def watch(self, extrinsic: bytes) -> trio.MemoryReceiveChannel[TransactionEvent]:
         """Submit, and receive what happens to the transaction; the channel ends after its last event.
@@ -108,11 +140,23 @@ class Transactions:
             self._deliver(self.pool.on_finalized(header.hash))
 
     def _submit_again(self, extrinsic: bytes) -> None:
-        """A transaction of a retracted block: it waits again, unless the new chain made it invalid."""
+        """A transaction of a retracted block: it waits again, unless the new chain or the pool has no place for it."""
+        transaction_hash = blake2_256(extrinsic)
         try:
             self.submit(extrinsic)
-        except (InvalidTransaction, PoolError):
+        except InvalidTransaction:
+            self._end_watch(transaction_hash, Invalid())
+        except TooLowPriority as error:
+            self._end_watch(transaction_hash, Usurped(error.by))
+        except ImmediatelyDropped:
+            self._end_watch(transaction_hash, Dropped())
+        except PoolError:
             return
+
+    def _end_watch(self, transaction_hash: bytes, last: TransactionEvent) -> None:
+        """Tell those who watch a transaction what became of it; the pool does not know it any more."""
+        self.pool.unwatch(transaction_hash)
+        self._deliver([(transaction_hash, last)])
 
     def _body(self, header: Header) -> tuple[bytes, ...]:
         return self._store.body(header.hash) or ()

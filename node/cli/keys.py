@@ -20,7 +20,7 @@ PASSWORD_VARIABLE = "DATDOT_PASSWORD"
 app = typer.Typer(help="Make, show and use key files.", no_args_is_help=True)
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="A key file, or a development URI such as //Alice.")]
-SchemeOption = Annotated[str, typer.Option("--scheme", help="sr25519 or ed25519.")]
+SchemeOption = Annotated[str, typer.Option("--scheme", help="sr25519, ed25519 or ecdsa.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -101,8 +101,8 @@ def sign(
 
 
 def _public(keypair: Keypair) -> dict[str, str]:
-    account = keypair.account_id
-    return {"scheme": keypair.scheme, "public_key": "0x" + account.hex(), "address": ss58_encode(account)}
+    address = ss58_encode(keypair.account_id)
+    return {"scheme": keypair.scheme, "public_key": "0x" + keypair.public_key.hex(), "address": address}
 
 
 def _password(prompt: str, *, confirm: bool = False) -> str | None:

@@ -19,13 +19,11 @@ from runtime import extrinsic as extrinsics
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.crypto import blake2_256
-from runtime.era import Mortal
 from runtime.errors import CodecError, InvalidTransaction
 from runtime.events import EventRecord
 from runtime.header import Header
 from runtime.storage import StorageItem
 
-ERA_BLOCKS: Final = 64
 MAX_ATTEMPTS: Final = 3
 DECODED_BLOCKS: Final = 16
 """Blocks whose decoded events are shared by all who follow the chain."""
@@ -113,24 +111,8 @@ class LocalChain:
             await trio.lowlevel.checkpoint()
 
     def _signed(self, call: RuntimeCall, signer: Signer, tip: int) -> bytes:
-        runtime, best = self.chain.runtime, self.chain.best
-        with runtime.at(self.chain.store.state(best.hash)):
-            nonce = runtime.system.nonce(signer.account_id)
-        nonce = self._transactions.pool.next_nonce(signer.account_id, nonce)
-        era = Mortal.starting(best.number, ERA_BLOCKS)
-        birth_hash = self.chain.store.hash_at(era.birth(best.number))
         key = extrinsics.Signer(signer.account_id, signer.scheme, signer.sign)
-        return extrinsics.sign_extrinsic(
-            runtime.extrinsic_codec,
-            runtime.version,
-            call,
-            key,
-            nonce=nonce,
-            genesis_hash=self.genesis_hash,
-            era=era,
-            era_block_hash=birth_hash,
-            tip=tip,
-        )
+        return self._transactions.sign(call, key, tip)
 
     def block_events(self, block_hash: bytes) -> BlockEvents:
         """A stored block with its events; raises StateUnavailable."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from genesis import chain_file
 from node.keys.derivation import keypair_from_uri
-from node.keys.keypair import SCHEMES
+from node.keys.keypair import Scheme
 from pallets.balances import TREASURY
 from pallets.chain_file import Authority, at_slot_duration, new_genesis
 from pallets.randomness.config import RandomnessConfig
@@ -13,6 +13,7 @@ from pallets.randomness.onion import onion_secret, onion_tip
 from runtime.genesis import ChainSpec, GenesisError
 
 NAMES = ("Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie")
+FUNDED_SCHEMES: tuple[Scheme, ...] = ("sr25519", "ed25519")
 ENDOWMENT_PLANCK = 2**60
 CHAIN_FILE = "chain.json"
 
@@ -37,7 +38,7 @@ def development_spec(
     """A chain file for development keys, with 2^60 planck for each development account and provider."""
     base = ChainSpec.parse(chain_file("dev"))
     keys = [keypair_from_uri(validator_uri(index)) for index in range(validators)]
-    funded = [keypair_from_uri(f"//{one}", scheme).account_id for scheme in SCHEMES for one in NAMES]
+    funded = [keypair_from_uri(f"//{one}", scheme).account_id for scheme in FUNDED_SCHEMES for one in NAMES]
     funded += [key.account_id for key in keys[len(NAMES) :]]
     funded += [keypair_from_uri(provider_uri(index)).account_id for index in range(providers)]
     layers = RandomnessConfig().epoch_slots

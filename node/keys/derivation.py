@@ -36,14 +36,14 @@ class Junction:
 def keypair_from_uri(uri: str, scheme: Scheme = "sr25519") -> Keypair:
     """The key pair that a secret URI names; a URI without a phrase uses the public development phrase.
 
-    Raises BadSecretUri for malformed URIs and for soft junctions with ed25519, which has none.
+    Raises BadSecretUri for malformed URIs and for soft junctions with ed25519 or ecdsa, which have none.
     """
     match = _URI.match(uri) if len(uri) <= MAX_URI_CHARACTERS else None
     if match is None:
         raise BadSecretUri("a secret URI is a phrase or 0x-seed, then //hard or /soft junctions, then ///password")
     seed = _seed_of(match["phrase"] or DEVELOPMENT_PHRASE, match["password"] or "")
     junctions = tuple(_junctions(match["path"]))
-    return _derive_sr25519(seed, junctions) if scheme == "sr25519" else _derive_ed25519(seed, junctions)
+    return _derive_sr25519(seed, junctions) if scheme == "sr25519" else _derive_hard(seed, junctions, scheme)
 
 
 def is_development_uri(uri: str) -> bool:
@@ -99,14 +99,17 @@ def _derive_sr25519(seed: bytes, junctions: tuple[Junction, ...]) -> Keypair:
     return Keypair("sr25519", bytes(public_key), bytes(secret))
 
 
-def _derive_ed25519(seed: bytes, junctions: tuple[Junction, ...]) -> Keypair:
-    tag = b"Ed25519HDKD"
+def _derive_hard(seed: bytes, junctions: tuple[Junction, ...], scheme: Scheme) -> Keypair:
+    tag = b"Ed25519HDKD" if scheme == "ed25519" else b"Secp256k1HDKD"
     for junction in junctions:
         if not junction.hard:
-            raise BadSecretUri("ed25519 keys have hard junctions only: write // instead of /")
+            raise BadSecretUri(f"{scheme} keys have hard junctions only: write // instead of /")
         material = _compact(len(tag)) + tag + seed + junction.chain_code
         seed = blake2b(material, digest_size=32).digest()
-    return Keypair.from_seed(seed, "ed25519")
+    try:
+        return Keypair.from_seed(seed, scheme)
+    except ValueError:
+        raise BadSecretUri(f"the seed is no {scheme} key") from None
 
 
 def _compact(length: int) -> bytes:

@@ -1,7 +1,8 @@
 """Encrypted key files in the format of polkadot.js accounts (version 3), so that keys move to and from any wallet.
 
 Layout of `encoded` (base64): scrypt salt (32) || N, p, r (u32 little endian) || nonce (24) || XSalsa20-Poly1305 of a
-PKCS8-like envelope: header || 64-byte secret || divider || 32-byte public key.
+PKCS8-like envelope: header || 64-byte secret || divider || 32-byte public key; of an ecdsa key the secret has 32 bytes
+and the public key 33, and the file names the public key in hexadecimal instead of the address.
 """
 
 import base64
@@ -19,7 +20,7 @@ from nacl.bindings import crypto_secretbox, crypto_secretbox_open, crypto_sign_s
 from nacl.exceptions import CryptoError
 
 from node.keys.keypair import SCHEMES, Keypair, Scheme
-from runtime.crypto import ss58_decode, ss58_encode
+from runtime.crypto import ECDSA_PUBLIC_KEY_BYTES, AddressError, ss58_decode, ss58_encode
 
 PKCS8_HEADER = bytes.fromhex("3053020101300506032b657004220420")
 PKCS8_DIVIDER = bytes.fromhex("a123032100")
@@ -77,7 +78,7 @@ def encrypt_keyfile(keypair: Keypair, password: str, *, name: str = "", ss58_pre
     return {
         "encoded": base64.b64encode(encoded).decode(),
         "encoding": {"content": ["pkcs8", keypair.scheme], "type": ["scrypt", "xsalsa20-poly1305"], "version": "3"},
-        "address": ss58_encode(keypair.account_id, ss58_prefix),
+        "address": _named(keypair, ss58_prefix),
         "meta": {"name": name},
     }
 
@@ -94,9 +95,25 @@ def decrypt_keyfile(document: Any, password: str | None) -> Keypair:
     else:
         raise BadKeyFile(f"unknown protection {protection!r}: expected scrypt with xsalsa20-poly1305")
     keypair = _keypair_from_envelope(envelope, scheme)
-    if ss58_decode(address) != keypair.account_id:
+    if not _names(address, keypair):
         raise BadKeyFile("the address in the file is not the address of its key")
     return keypair
+
+
+def _named(keypair: Keypair, ss58_prefix: int) -> str:
+    """What polkadot.js writes as the address: an ecdsa address would not tell the public key."""
+    if keypair.scheme == "ecdsa":
+        return "0x" + keypair.public_key.hex()
+    return ss58_encode(keypair.account_id, ss58_prefix)
+
+
+def _names(address: str, keypair: Keypair) -> bool:
+    if address.startswith("0x"):
+        return address == "0x" + keypair.public_key.hex()
+    try:
+        return ss58_decode(address) == keypair.account_id
+    except AddressError:
+        return False
 
 
 def _fields(document: Any) -> tuple[bytes, Scheme, list[str], str]:
@@ -109,7 +126,7 @@ def _fields(document: Any) -> tuple[bytes, Scheme, list[str], str]:
     except (KeyError, TypeError, ValueError, binascii.Error):
         raise BadKeyFile("not a polkadot.js account file: encoded, encoding or address is malformed") from None
     if kind != "pkcs8" or scheme not in SCHEMES or str(encoding.get("version")) != "3":
-        raise BadKeyFile("expected encoding version 3 with content pkcs8 and sr25519 or ed25519")
+        raise BadKeyFile("expected encoding version 3 with content pkcs8 and sr25519, ed25519 or ecdsa")
     return encoded, cast(Scheme, scheme), list(protection), address
 
 
@@ -131,7 +148,9 @@ def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
 
 
 def _envelope(keypair: Keypair) -> bytes:
-    if keypair.scheme == "sr25519":
+    if keypair.scheme == "ecdsa":
+        secret = keypair.secret
+    elif keypair.scheme == "sr25519":
         secret = bytes(sr25519.convert_secret_key_to_ed25519(keypair.secret))
     else:
         _, secret = crypto_sign_seed_keypair(keypair.secret)
@@ -139,17 +158,27 @@ def _envelope(keypair: Keypair) -> bytes:
 
 
 def _keypair_from_envelope(envelope: bytes, scheme: Scheme) -> Keypair:
+    secret_bytes, public_bytes = (32, ECDSA_PUBLIC_KEY_BYTES) if scheme == "ecdsa" else (64, 32)
     start = len(PKCS8_HEADER)
-    expected = start + 64 + len(PKCS8_DIVIDER) + 32
-    malformed = len(envelope) != expected or not envelope.startswith(PKCS8_HEADER)
-    if malformed or envelope[start + 64 : -32] != PKCS8_DIVIDER:
-        raise BadKeyFile("the decrypted key is not a PKCS8 envelope of 64 + 32 bytes")
-    secret, public_key = envelope[start : start + 64], envelope[-32:]
+    end = start + secret_bytes
+    malformed = len(envelope) != end + len(PKCS8_DIVIDER) + public_bytes or not envelope.startswith(PKCS8_HEADER)
+    if malformed or envelope[end:-public_bytes] != PKCS8_DIVIDER:
+        raise BadKeyFile(f"the decrypted key is not a PKCS8 envelope of {secret_bytes} + {public_bytes} bytes")
+    secret, public_key = envelope[start:end], envelope[-public_bytes:]
     if scheme == "ed25519":
         keypair = Keypair.from_seed(secret[:32], "ed25519")
+    elif scheme == "ecdsa":
+        keypair = _ecdsa_keypair(secret)
     else:
         derived, native = sr25519.pair_from_ed25519_secret_key(secret)
         keypair = Keypair("sr25519", bytes(derived), bytes(native))
     if keypair.public_key != public_key:
         raise BadKeyFile("the public key in the file does not belong to its secret")
     return keypair
+
+
+def _ecdsa_keypair(secret: bytes) -> Keypair:
+    try:
+        return Keypair.from_seed(secret, "ecdsa")
+    except ValueError:
+        raise BadKeyFile("the secret in the file is no ecdsa key") from None

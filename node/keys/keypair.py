@@ -4,20 +4,23 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
 
+import coincurve
 import sr25519
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from pallets.randomness.onion import onion_seed
+from runtime.crypto import blake2_256, ecdsa_account
 
-Scheme = Literal["sr25519", "ed25519"]
-SCHEMES: tuple[Scheme, ...] = ("sr25519", "ed25519")
+Scheme = Literal["sr25519", "ed25519", "ecdsa"]
+SCHEMES: tuple[Scheme, ...] = ("sr25519", "ed25519", "ecdsa")
 
 
 @dataclass(frozen=True)
 class Keypair:
     """A signing key pair; satisfies `runtime.extrinsic.Signer`.
 
-    `secret` is the 64-byte sr25519 secret (scalar || nonce) or the 32-byte ed25519 seed. It never appears in `repr`.
+    `secret` is the 64-byte sr25519 secret (scalar || nonce), the 32-byte ed25519 seed or the 32-byte ecdsa scalar. It
+    never appears in `repr`. A public key has 32 bytes, an ecdsa one 33 (compressed secp256k1).
     """
 
     scheme: Scheme
@@ -26,9 +29,11 @@ class Keypair:
 
     @classmethod
     def from_seed(cls, seed: bytes, scheme: Scheme = "sr25519") -> "Keypair":
-        """The key pair of a 32-byte mini secret (sr25519) or seed (ed25519)."""
+        """The key pair of a 32-byte mini secret (sr25519), seed (ed25519) or scalar (ecdsa). Raises ValueError."""
         if len(seed) != 32:
             raise ValueError(f"a seed has 32 bytes, this one {len(seed)}")
+        if scheme == "ecdsa":
+            return cls("ecdsa", coincurve.PrivateKey(seed).public_key.format(compressed=True), seed)
         if scheme == "sr25519":
             public_key, secret = sr25519.pair_from_seed(seed)
             return cls("sr25519", bytes(public_key), bytes(secret))
@@ -37,11 +42,13 @@ class Keypair:
 
     @property
     def account_id(self) -> bytes:
-        """The 32-byte account id, which for both schemes is the public key."""
-        return self.public_key
+        """The 32-byte account id: the public key, or its BLAKE2b-256 for ecdsa."""
+        return ecdsa_account(self.public_key) if self.scheme == "ecdsa" else self.public_key
 
     def sign(self, message: bytes) -> bytes:
-        """A 64-byte signature (sr25519 with the signing context "substrate", or ed25519)."""
+        """A signature: 64 bytes (sr25519 with the signing context "substrate", or ed25519), 65 for ecdsa."""
+        if self.scheme == "ecdsa":
+            return coincurve.PrivateKey(self.secret).sign_recoverable(blake2_256(message), hasher=None)
         if self.scheme == "sr25519":
             return bytes(sr25519.sign((self.public_key, self.secret), message))
         _, expanded = crypto_sign_seed_keypair(self.secret)

@@ -15,7 +15,7 @@ from runtime.call import DispatchResult, RuntimeCall
 from runtime.construct import Dispatch, Runtime
 from runtime.errors import DispatchError
 from runtime.events import ApplyExtrinsic, EventRecord
-from runtime.header import Header, PreRuntime
+from runtime.header import Header
 from runtime.origin import Origin
 from runtime.raw_storage import StorageIndex
 from runtime.state import Decode, Encode, Overlay, StateView
@@ -141,7 +141,7 @@ async def trace_block(
 
     Others get their turn before each. The block was imported, so nothing in it is invalid.
     """
-    digest = tuple(item for item in header.digest if isinstance(item, PreRuntime))
+    digest = runtime.authored_items(header.digest)
     execution = BlockExecution(runtime, parent, view, digest, get_node)
     recorder = _Recorder(runtime.storage_index)
     execution.overlay = _RecordingOverlay(view, recorder)

@@ -24,12 +24,13 @@ class AlreadyImported(PoolError):
 
 
 class TooLowPriority(PoolError):
-    """Another transaction for the same nonce is in the pool, and this one does not pay strictly more."""
+    """Another transaction (`by`) for the same nonce is in the pool, and this one does not pay strictly more."""
 
-    def __init__(self, old: int, new: int) -> None:
+    def __init__(self, old: int, new: int, by: bytes) -> None:
         super().__init__(f"the priority {new} does not exceed the priority {old} of what it would replace")
         self.old = old
         self.new = new
+        self.by = by
 
 
 class CycleDetected(PoolError):

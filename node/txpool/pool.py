@@ -131,8 +131,8 @@ class TransactionPool:
         replaced = self._queues.providers_of(validity.provides)
         worth = sum(one.validity.priority for one in replaced)
         if replaced and validity.priority <= worth:
-            raise TooLowPriority(worth, validity.priority)
-        if not replaced and len(self._by_sender.get(validity.sender, {})) >= self.limits.transactions_per_sender:
+            raise TooLowPriority(worth, validity.priority, replaced[0].hash)
+        if not replaced and len(self._of_sender(validity)) >= self.limits.transactions_per_sender:
             raise ImmediatelyDropped(f"the sender has {self.limits.transactions_per_sender} transactions in the pool")
         happened: list[Happening] = []
         for one in replaced:
@@ -149,6 +149,18 @@ class TransactionPool:
             self._watched.discard(transaction.hash)
             raise ImmediatelyDropped("the pool is full of transactions with a higher priority", self._told(others))
         return self._told(happened)
+
+    def ban(self, transaction_hash: bytes, now_block: int) -> None:
+        """Do not look at a transaction again for a while: it was invalid, or is in a block.
+
+        A block that is retracted lifts the ban of what it held.
+        """
+        self._banned_until.pop(transaction_hash, None)
+        self._banned_until[transaction_hash] = now_block + self.limits.ban_blocks
+        if len(self._banned_until) > self.limits.banned_transactions:
+            oldest = list(self._banned_until)[: self.limits.banned_transactions // 2]
+            for one in oldest:
+                del self._banned_until[one]
 
     # Watching
 
@@ -183,7 +195,7 @@ class TransactionPool:
                     happened.append((provider.hash, events.Invalid()))
             for tag in one.provides:
                 happened.extend(self._now_ready(self._queues.satisfy(tag)))
-            self._ban(one.hash, number)
+            self.ban(one.hash, number)
         if followed:
             self._included[block_hash] = (number, tuple(followed))
         happened.extend(self._expire(number))
@@ -236,9 +248,15 @@ class TransactionPool:
 
     # Parts
 
+    def _of_sender(self, validity: TransactionValidity) -> dict[int, PooledTransaction]:
+        """The transactions of the same sender by nonce; none for an unsigned one."""
+        return {} if validity.sender is None else self._by_sender.get(validity.sender, {})
+
     def _remember(self, transaction: PooledTransaction) -> list[Happening]:
         promoted = self._queues.add(transaction)
-        self._by_sender.setdefault(transaction.validity.sender, {})[transaction.validity.nonce] = transaction
+        sender = transaction.validity.sender
+        if sender is not None:
+            self._by_sender.setdefault(sender, {})[transaction.validity.nonce] = transaction
         heappush(self._expiry, (transaction.valid_until, transaction.order, transaction.hash))
         self._to_revalidate.append(transaction.hash)
         if promoted:
@@ -255,11 +273,11 @@ class TransactionPool:
 
     def _forget(self, transaction: PooledTransaction) -> None:
         self._queues.remove(transaction)
-        own = self._by_sender[transaction.validity.sender]
+        own, sender = self._of_sender(transaction.validity), transaction.validity.sender
         if own.get(transaction.validity.nonce) is transaction:
             del own[transaction.validity.nonce]
-        if not own:
-            del self._by_sender[transaction.validity.sender]
+        if not own and sender is not None:
+            del self._by_sender[sender]
         if len(self._to_revalidate) > 2 * len(self) + _SLACK_ENTRIES:
             self._to_revalidate = deque(one for one in self._to_revalidate if one in self._queues)
         if len(self._expiry) > 2 * len(self) + _SLACK_ENTRIES:
@@ -272,7 +290,7 @@ class TransactionPool:
         return [(one.hash, event) for one in gone]
 
     def _remove_invalid(self, transaction: PooledTransaction, now_block: int) -> list[Happening]:
-        self._ban(transaction.hash, now_block)
+        self.ban(transaction.hash, now_block)
         return self._forget_with_dependents(transaction, events.Invalid())
 
     def _drop_requirers_of(self, tags: Iterable[bytes]) -> list[Happening]:
@@ -327,15 +345,6 @@ class TransactionPool:
             del self._included[block_hash]
             happened.extend((one, events.FinalityTimeout(block_hash)) for one, _ in followed)
         return happened
-
-    def _ban(self, transaction_hash: bytes, now_block: int) -> None:
-        """Also for what is in a block: it cannot be valid again unless the block is retracted, which lifts the ban."""
-        self._banned_until.pop(transaction_hash, None)
-        self._banned_until[transaction_hash] = now_block + self.limits.ban_blocks
-        if len(self._banned_until) > self.limits.banned_transactions:
-            oldest = list(self._banned_until)[: self.limits.banned_transactions // 2]
-            for one in oldest:
-                del self._banned_until[one]
 
     def _told(self, happened: list[Happening]) -> list[Happening]:
         for transaction_hash, event in happened:

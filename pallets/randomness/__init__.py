@@ -3,7 +3,7 @@
 from pallets.randomness.config import RandomnessConfig
 from pallets.randomness.onion import OnionLayers, onion_layer, onion_secret, onion_seed, onion_tip
 from pallets.randomness.pallet import Randomness
-from pallets.randomness.types import ONION_ENGINE, Onion, OnionCommitment, OnionDuty, OnionReveal, Reveal
+from pallets.randomness.types import ONION_ENGINE, Onion, OnionCommitment, OnionDuty, OnionReveal, Reveal, onion_item
 
 __all__ = [
     "ONION_ENGINE",
@@ -15,6 +15,7 @@ __all__ = [
     "Randomness",
     "RandomnessConfig",
     "Reveal",
+    "onion_item",
     "onion_layer",
     "onion_secret",
     "onion_seed",

@@ -16,7 +16,7 @@ from itertools import pairwise
 from operator import add
 from typing import Any
 
-from pallets.aura import Aura, pre_runtime
+from pallets.aura import Aura, carried_data
 from pallets.randomness.config import RandomnessConfig
 from pallets.randomness.onion import HASH_BYTES, OnionLayers, peel
 from pallets.randomness.types import ONION_ENGINE, Onion, OnionCommitment, OnionDuty, OnionReveal, Reveal
@@ -24,6 +24,7 @@ from pallets.system import System
 from runtime.codec import codec_for
 from runtime.errors import CodecError, InvalidBlock, InvariantBroken
 from runtime.genesis import GenesisError, GenesisPath, read_account, read_bytes, read_list, read_mapping
+from runtime.header import Consensus
 from runtime.pallet import Pallet
 from runtime.storage import BLAKE2_128_CONCAT, TWOX_64_CONCAT, StorageMap, StorageValue
 from runtime.types import U64, AccountId
@@ -41,6 +42,7 @@ class Randomness(Pallet):
 
     name = "Randomness"
     index = 4
+    digest_engines = (ONION_ENGINE,)
     Config = RandomnessConfig
     config: RandomnessConfig
 
@@ -157,7 +159,7 @@ class Randomness(Pallet):
 
     def _carried(self) -> OnionReveal:
         """Return what this block's digest carries."""
-        item = pre_runtime(self.system.digest(), ONION_ENGINE)
+        item = carried_data(self.system.digest(), Consensus, ONION_ENGINE)
         if item is None:
             raise InvalidBlock("the digest carries no item of the randomness beacon")
         try:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from runtime.header import Consensus
 from runtime.types import H256, U32, U64, type_path
 
 ONION_ENGINE = b"dton"
-"""Consensus engine of the pre-runtime digest item that carries an `OnionReveal`."""
+"""Engine of the digest item that carries an `OnionReveal`."""
+
+
+def onion_item(reveal: bytes) -> Consensus:
+    """Return the digest item that carries an encoded `OnionReveal`.
+
+    Not PreRuntime, although the author makes it: clients look there for the author of the block, and some refuse an
+    engine that they do not know.
+    """
+    return Consensus(ONION_ENGINE, reveal)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pallets.aura import AURA_ENGINE, Aura
 from pallets.balances import TREASURY, Balances
 from pallets.chain import runtime_for
 from pallets.chain_file import new_genesis
-from pallets.randomness import ONION_ENGINE, OnionLayers, Randomness, onion_seed
+from pallets.randomness import OnionLayers, Randomness, onion_item, onion_seed
 from runtime.account import Id
 from runtime.call import RuntimeCall
 from runtime.errors import DispatchErrorValue
@@ -118,7 +118,7 @@ class Chain:
                 reveal = self.randomness.prepare(
                     author, slot, lambda epoch: onion_layers(name, epoch, self.epoch_slots)
                 )
-        return (PreRuntime(AURA_ENGINE, slot.to_bytes(8, "little")), PreRuntime(ONION_ENGINE, reveal))
+        return (PreRuntime(AURA_ENGINE, slot.to_bytes(8, "little")), onion_item(reveal))
 
     def begin(self, slot: int | None = None, digest: tuple[DigestItem, ...] | None = None) -> BlockExecution:
         """Start a block in the next slot, or a later one, without its inherent."""
@@ -184,10 +184,13 @@ class Chain:
             tip=tip,
         )
 
+    def block_with(self, name: str, call: RuntimeCall, *, tip: int = 0) -> Outcome:
+        """Make a block with one call signed by //name and say what it did."""
+        return outcome_of(self.runtime, self.block(self.sign(name, call, tip=tip)))
+
     def submit(self, name: str, pallet: str, function: str, *, tip: int = 0, **arguments: Any) -> Outcome:
         """Make a block with one call signed by //name and say what it did."""
-        executed = self.block(self.sign(name, RuntimeCall(pallet, function, arguments), tip=tip))
-        return outcome_of(self.runtime, executed)
+        return self.block_with(name, RuntimeCall(pallet, function, arguments), tip=tip)
 
     def sudo(self, call: RuntimeCall) -> Outcome:
         """Make a block in which //Alice dispatches a call as root."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pallets.aura import AURA_ENGINE
 from pallets.randomness import ONION_ENGINE
 from runtime.call import RuntimeCall
 from runtime.errors import InvalidBlock, InvalidTransaction, InvariantBroken
-from runtime.header import PreRuntime
+from runtime.header import Consensus, DigestItem, Other, PreRuntime
 from runtime.state import DictState
 from tests.pallets.chainfiles import DEVELOPERS, account
 from tests.pallets.harness import FIRST_SLOT, Chain, outcome_of, transfer
@@ -57,11 +59,29 @@ def test_a_digest_without_a_slot_is_refused(chain: Chain) -> None:
         chain.begin(FIRST_SLOT, (chain.digest(FIRST_SLOT)[1],))
 
 
-@pytest.mark.parametrize("engine", [AURA_ENGINE, ONION_ENGINE])
-def test_a_digest_with_two_items_of_one_engine_is_refused(chain: Chain, engine: bytes) -> None:
+@pytest.mark.parametrize("item", [PreRuntime(AURA_ENGINE, bytes(8)), Consensus(ONION_ENGINE, bytes(8))])
+def test_a_digest_with_two_items_of_one_engine_is_refused(chain: Chain, item: DigestItem) -> None:
     digest = chain.digest(FIRST_SLOT)
     with pytest.raises(InvalidBlock, match="holds 2"):
-        chain.begin(FIRST_SLOT, (*digest, PreRuntime(engine, bytes(8))))
+        chain.begin(FIRST_SLOT, (*digest, item))
+
+
+def test_the_reveal_counts_only_as_the_item_that_the_author_may_make(chain: Chain) -> None:
+    slot, reveal = chain.digest(FIRST_SLOT)
+    for wrong in (PreRuntime(ONION_ENGINE, reveal.data), Consensus(b"dtom", reveal.data)):  # type: ignore[attr-defined]
+        with pytest.raises(InvalidBlock, match="randomness beacon"):
+            chain.begin(FIRST_SLOT, (slot, wrong))
+
+
+@pytest.mark.parametrize("item", [Consensus(b"FRNK", b"change"), Consensus(ONION_ENGINE, b""), Other(b"more")])
+def test_an_author_adds_nothing_to_the_digest_that_the_chain_did_not(chain: Chain, item: DigestItem) -> None:
+    parent, state = chain.header, DictState(dict(chain.state.pairs))
+    executed = chain.block()
+    chain.verify(executed, parent, state)
+    for digest in ((*executed.header.digest, item), (item, *executed.header.digest)):
+        claimed = replace(executed, header=replace(executed.header, digest=digest))
+        with pytest.raises(InvalidBlock):
+            chain.verify(claimed, parent, state)
 
 
 def test_the_time_is_stored_and_the_mark_of_the_block_is_not(chain: Chain) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import coincurve
 import pytest
 
 import genesis
@@ -11,9 +12,14 @@ from pallets.chain import build_runtime, runtime_for, runtime_version
 from pallets.chain_file import at_slot_duration, chain_file_text, followup_ms, new_genesis
 from pallets.datdot.config import DatDotConfig
 from pallets.runtime_apis import runtime_apis
+from runtime.account import Id
+from runtime.crypto import blake2_256, ecdsa_account
+from runtime.extrinsic import Signer, sign_extrinsic
 from runtime.genesis import ChainSpec, GenesisError, build_genesis
+from runtime.state import DictState
 from runtime.version import api_id
-from tests.pallets.chainfiles import account, authority, dev_chain, local_chain
+from tests.pallets.chainfiles import ENDOWMENT, account, authority, dev_chain, local_chain
+from tests.pallets.harness import Chain, transfer
 
 INDICES = {
     "System": 0,
@@ -26,6 +32,8 @@ INDICES = {
     "Sudo": 7,
     "Utility": 8,
     "Scheduler": 9,
+    "Multisig": 10,
+    "Proxy": 11,
     "DatDot": 20,
 }
 
@@ -161,3 +169,22 @@ def test_a_wrong_section_of_a_chain_file_is_named(sections: dict[str, object], p
 def test_a_chain_may_have_no_sudo() -> None:
     spec = genesis_with(Sudo={})
     build_genesis(runtime_for(spec), spec)
+
+
+def test_an_account_with_an_ecdsa_key_signs_like_any_other(chain: Chain) -> None:
+    secret = coincurve.PrivateKey(b"\x07" * 32)
+    who = ecdsa_account(secret.public_key.format(compressed=True))
+    signer = Signer(who, "ecdsa", lambda message: secret.sign_recoverable(blake2_256(message), hasher=None))
+    chain.submit("Bob", "Balances", "transfer_keep_alive", dest=Id(who), value=10**9)
+    extrinsic = sign_extrinsic(
+        chain.runtime.extrinsic_codec,
+        chain.runtime.version,
+        transfer(account("Eve"), 1_000),
+        signer,
+        nonce=0,
+        genesis_hash=chain.genesis_hash,
+    )
+    parent, state = chain.header, DictState(dict(chain.state.pairs))
+    executed = chain.block(extrinsic)
+    chain.verify(executed, parent, state)
+    assert chain.free(account("Eve")) == ENDOWMENT + 1_000

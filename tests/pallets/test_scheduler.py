@@ -8,10 +8,14 @@ import pytest
 
 from pallets.scheduler import (
     PLACEMENT_BLOCKS,
+    AgendaIncomplete,
     Canceled,
     Dispatched,
     PeriodicFailed,
     PermanentlyOverweight,
+    RetryCancelled,
+    RetryFailed,
+    RetrySet,
     Scheduled,
     Scheduler,
     SchedulerConfig,
@@ -264,3 +268,85 @@ def test_try_state_finds_a_forgotten_task(chain: Chain) -> None:
 def test_the_agenda_of_a_block_has_a_bound(places: int) -> None:
     with pytest.raises(ValueError, match="max_scheduled_per_block"):
         SchedulerConfig(max_scheduled_per_block=places)
+
+
+def test_a_task_that_fails_is_tried_again_as_often_as_allowed(chain: Chain) -> None:
+    schedule(chain, 5, FAILING)
+    outcome = as_root(chain, "set_retry", task=(5, 0), retries=2, period=2)
+    assert outcome.events[0] == RetrySet((5, 0), None, 2, 2)
+    chain.blocks(2)
+    runs = [hook_events(chain.block()) for _ in range(6)]
+    failed = Err(OriginRefused())
+    assert [run[0].task if run else None for run in runs] == [(5, 0), None, (7, 0), None, (9, 0), None]
+    assert all(run[0].result == failed for run in runs if run)
+    with chain.runtime.at(chain.state):
+        assert list(scheduler(chain).retries.items()) == []
+
+
+def test_a_task_that_succeeds_is_not_tried_again(chain: Chain) -> None:
+    schedule(chain, 4)
+    as_root(chain, "set_retry", task=(4, 0), retries=3, period=1)
+    chain.block()
+    assert len(hook_events(chain.block())) == 1
+    assert all(hook_events(chain.block()) == [] for _ in range(3))
+
+
+def test_a_periodic_task_keeps_its_retries_and_its_copies_have_no_name(chain: Chain) -> None:
+    as_root(chain, "schedule_named", id=NAME, when=5, maybe_periodic=(4, 2), priority=1, call=FAILING)
+    outcome = as_root(chain, "set_retry_named", id=NAME, retries=1, period=1)
+    assert outcome.events[0] == RetrySet((5, 0), NAME, 1, 1)
+    chain.block()
+    runs = [event for _ in range(8) for event in hook_events(chain.block())]
+    assert [(run.task, run.id) for run in runs] == [((5, 0), NAME), ((6, 0), None), ((9, 0), NAME), ((10, 0), None)]
+
+
+def test_retries_end_with_the_task_or_by_command(chain: Chain) -> None:
+    for _ in range(2):
+        schedule(chain, 30, FAILING)
+    as_root(chain, "set_retry", task=(30, 0), retries=9, period=1)
+    assert as_root(chain, "cancel_retry", task=(30, 0)).events[0] == RetryCancelled((30, 0), None)
+    as_root(chain, "set_retry", task=(30, 1), retries=9, period=1)
+    as_root(chain, "cancel", when=30, index=1)
+    with chain.runtime.at(chain.state):
+        assert list(scheduler(chain).retries.items()) == []
+    as_root(chain, "schedule_named", id=NAME, when=30, maybe_periodic=None, priority=1, call=FAILING)
+    as_root(chain, "set_retry_named", id=NAME, retries=9, period=1)
+    assert isinstance(as_root(chain, "cancel_retry_named", id=NAME).events[0], RetryCancelled)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("set_retry", {"task": (9, 0), "retries": 1, "period": 1}),
+        ("set_retry_named", {"id": NAME, "retries": 1, "period": 1}),
+        ("cancel_retry", {"task": (9, 0)}),
+        ("cancel_retry_named", {"id": NAME}),
+    ],
+)
+def test_only_root_sets_retries_and_only_of_tasks_that_are_there(
+    chain: Chain, function: str, arguments: dict[str, Any]
+) -> None:
+    assert failure(as_root(chain, function, **arguments)) == error(SchedulerError.NOT_FOUND)
+    assert chain.submit("Alice", "Scheduler", function, **arguments).error == OriginRefused()
+
+
+def test_a_retry_without_a_place_or_a_block_left_is_given_up(chain: Chain) -> None:
+    schedule(chain, 4, FAILING)
+    as_root(chain, "set_retry", task=(4, 0), retries=1, period=2**32 - 1)
+    chain.block()
+    assert hook_events(chain.block(), RetryFailed) == [RetryFailed((4, 0), None)]
+
+
+def test_a_retry_without_a_pause_waits_for_the_next_block(chain: Chain) -> None:
+    schedule(chain, 4, FAILING)
+    as_root(chain, "set_retry", task=(4, 0), retries=255, period=0)
+    chain.block()
+    assert [len(hook_events(chain.block())) for _ in range(3)] == [1, 1, 1]
+
+
+def test_a_block_that_left_tasks_behind_says_so(chain: Chain) -> None:
+    limited(chain, 1)
+    schedule(chain, 4)
+    schedule(chain, 4)
+    assert hook_events(chain.block(), AgendaIncomplete) == []
+    assert hook_events(chain.block(), AgendaIncomplete) == [AgendaIncomplete(4)]

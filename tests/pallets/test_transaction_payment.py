@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pallets.balances import Transfer
+from pallets.system import ExtrinsicFailed, ExtrinsicSuccess
 from pallets.transaction_payment import ONE, TransactionFeePaid, TransactionPayment
 from runtime.call import RuntimeCall
 from runtime.errors import InvalidTransaction, Validity
+from runtime.state import DictState
 from runtime.transition import validate_transaction
 from runtime.weights import NORMAL, OPERATIONAL, DispatchInfo, Pays, PerDispatchClass, Weight
 from tests.pallets.chainfiles import ENDOWMENT, account
@@ -151,3 +154,44 @@ def test_priority_rises_with_the_tip_and_for_operational_calls(chain: Chain) -> 
     assert priority(chain, 0, length=150_000) < priority(chain, 0)
     assert priority(chain, 0, weight=10**11) < priority(chain, 0)
     assert priority(chain, 0, weight=0) > 0
+
+
+REMARKS = st.integers(0, 400).map(lambda length: RuntimeCall("System", "remark", {"remark": bytes(length)}))
+TRANSFERS = st.integers(1, 2**40).map(lambda value: transfer(account("Eve"), value))
+FAILING = st.sampled_from((transfer(account("Eve"), 2**100), RuntimeCall("Sudo", "remove_key", {})))
+SIMPLE = st.one_of(REMARKS, TRANSFERS, FAILING)
+BATCHES = st.tuples(st.sampled_from(("batch", "batch_all", "force_batch")), st.lists(SIMPLE, max_size=4)).map(
+    lambda drawn: RuntimeCall("Utility", drawn[0], {"calls": tuple(drawn[1])})
+)
+CALLS = st.one_of(SIMPLE, BATCHES, SIMPLE.map(lambda call: RuntimeCall("Sudo", "sudo", {"call": call})))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(CALLS, st.integers(0, 2**40), st.integers(ONE, 50 * ONE)), min_size=1, max_size=6))
+def test_what_is_announced_is_charged_whatever_the_call_the_tip_and_the_multiplier(
+    sequence: list[tuple[RuntimeCall, int, int]],
+) -> None:
+    """To the unit: what is announced for the weight that the call turned out to use is what leaves the account."""
+    chain = Chain()
+    bob = account("Bob")
+    for call, tip, multiplier in sequence:
+        with chain.runtime.at(chain.state):
+            fees(chain).next_fee_multiplier.put(multiplier)
+            chain.state.apply(chain.runtime.host.overlay.changes())
+        extrinsic = chain.sign("Bob", call, tip=tip)
+        info = chain.runtime.dispatch_info(call)
+        with chain.runtime.at(chain.state):
+            announced = fees(chain).query_info(info, len(extrinsic)).partial_fee
+        before = chain.free(bob)
+        parent = DictState(dict(chain.state.pairs))
+        events = [record.event for record in chain.block(extrinsic).events]
+        (used,) = [event.dispatch_info for event in events if isinstance(event, ExtrinsicFailed | ExtrinsicSuccess)][1:]
+        (payment,) = [event for event in events if isinstance(event, TransactionFeePaid)]
+        with chain.runtime.at(parent):
+            due = fees(chain).fee(used, len(extrinsic), tip)
+        sent = sum(event.amount for event in events if isinstance(event, Transfer))
+        assert payment == TransactionFeePaid(bob, due, tip)
+        assert before - chain.free(bob) == due + sent
+        assert due <= announced + tip
+        if used == info:
+            assert due == announced + tip

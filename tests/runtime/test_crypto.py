@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime import crypto
 from runtime.codec import codec_for
@@ -96,8 +98,57 @@ def test_golden_signatures_verify_and_altered_ones_do_not(kind: str, index: int)
     assert not crypto.verify_signature(other(value), message, signer)
 
 
-def test_ecdsa_never_verifies() -> None:
-    assert not crypto.verify_signature(Ecdsa(bytes(65)), b"message", account("ecdsa", "//Alice")[:32])
+ECDSA = json.loads((FOLDER / "ecdsa.json").read_text())["ecdsa"][0]
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+ALICE_ECDSA = bytes.fromhex(ECDSA["address_raw"][2:])
+MESSAGE = bytes.fromhex(ECDSA["signatures"][2]["message"][2:])
+SIGNATURE = bytes.fromhex(ECDSA["signatures"][2]["signature"][2:])
+
+
+def ecdsa_signature(r: int | None = None, s: int | None = None, recovery_id: int | None = None) -> bytes:
+    first = SIGNATURE[:32] if r is None else r.to_bytes(32, "big")
+    second = SIGNATURE[32:64] if s is None else s.to_bytes(32, "big")
+    return first + second + (SIGNATURE[64:] if recovery_id is None else bytes([recovery_id]))
+
+
+def test_an_ecdsa_signature_verifies_for_the_account_of_its_key_and_its_message_only() -> None:
+    assert crypto.verify_signature(Ecdsa(SIGNATURE), MESSAGE, ALICE_ECDSA)
+    assert not crypto.verify_signature(Ecdsa(SIGNATURE), MESSAGE + b"!", ALICE_ECDSA)
+    assert not crypto.verify_signature(Ecdsa(SIGNATURE), MESSAGE, account("ecdsa", "//Bob")[:32])
+    assert not crypto.verify_signature(Ecdsa(SIGNATURE), MESSAGE, bytes.fromhex(ECDSA["public"][4:]))
+    assert not crypto.verify_signature(Ed25519(SIGNATURE[:64]), MESSAGE, ALICE_ECDSA)
+    assert not crypto.verify_signature(Sr25519(SIGNATURE[:64]), MESSAGE, ALICE_ECDSA)
+
+
+S = int.from_bytes(SIGNATURE[32:64], "big")
+RECOVERY_ID = SIGNATURE[64]
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        ecdsa_signature(s=ORDER - S, recovery_id=RECOVERY_ID ^ 1),  # the other s of the same signature
+        ecdsa_signature(recovery_id=RECOVERY_ID ^ 1),
+        ecdsa_signature(recovery_id=RECOVERY_ID ^ 2),
+        ecdsa_signature(recovery_id=RECOVERY_ID + 27),  # as Ethereum writes it
+        *(ecdsa_signature(recovery_id=wrong) for wrong in (4, 29, 30, 31, 128, 255)),
+        *(ecdsa_signature(r=wrong) for wrong in (0, ORDER, ORDER + 1, 2**256 - 1)),
+        *(ecdsa_signature(s=wrong) for wrong in (0, ORDER, ORDER + 1, ORDER + S, 2**256 - 1) if wrong < 2**256),
+        bytes(65),
+        b"\xff" * 65,
+        SIGNATURE[:64],
+        SIGNATURE + b"\0",
+        b"",
+    ],
+)
+def test_no_other_form_of_an_ecdsa_signature_verifies(signature: bytes) -> None:
+    assert not crypto.verify_ecdsa(signature, MESSAGE, ALICE_ECDSA)
+
+
+@given(st.binary(min_size=65, max_size=65), st.binary(max_size=300))
+def test_arbitrary_bytes_are_no_ecdsa_signature(signature: bytes, message: bytes) -> None:
+    assert not crypto.verify_ecdsa(signature, message, ALICE_ECDSA)
+
 
 
 @pytest.mark.parametrize("verify", [crypto.verify_sr25519, crypto.verify_ed25519])

@@ -179,7 +179,7 @@ def test_a_mortal_extrinsic_needs_the_hash_of_its_first_block(chain: TinyChain, 
 
 def test_unknown_signature_schemes_are_refused(chain: TinyChain) -> None:
     signer = Signer(bytes(32), "rsa", lambda message: bytes(64))
-    with pytest.raises(ValueError, match="sr25519 or ed25519"):
+    with pytest.raises(ValueError, match="sr25519, ed25519 or ecdsa"):
         chain.signed(signer, "count", amount=1)
 
 

@@ -146,6 +146,9 @@ class Client:
         await step("new_user", self.submit(await self.call("DatDot", "new_user", self.market["new_user"])))
         await step("publish_feed", self.submit(await self.call("DatDot", "publish_feed", self.market["feed"])))
         await step("publish_plan", self.with_plan(publish_plan))
+        remarked = await self.call("System", "remark_with_event", {"remark": "0x646174"})
+        await self.multisig(remarked)
+        await self.proxy(remarked)
         await step("at", self.at(started["number"]))
         await step("heads", self.heads())
         await step("storage_subscription", self.storage_subscription())
@@ -227,6 +230,42 @@ class Client:
         plan = await self.value("DatDot", "GetPlanByID", event["data"]["plan"])
         shown = {key: plan[key] for key in ("from", "until", "state")}
         return {**result, "plan": {**shown, "contracts": len(plan["contracts"])}}
+
+    async def multisig(self, call: Any) -> None:
+        """Two of three approve a call: the first by its hash, the second with the call."""
+        alice = self.alice["sr25519"]
+        account = await self.substrate.generate_multisig_account(
+            [alice.ss58_address, self.user.ss58_address, scenario["recipient"]], 2
+        )
+        enough = {"ref_time": 10_000_000_000, "proof_size": 0}
+
+        async def approve(key: Key) -> Json:
+            extrinsic = await self.substrate.create_multisig_extrinsic(call, key, account, max_weight=enough)
+            return await receipt_json(await self.substrate.submit_extrinsic(extrinsic, wait_for_finalization=True))
+
+        async def executed() -> Json:
+            opened = await self.value("Multisig", "Multisigs", account.value, call.call_hash)
+            return {**await approve(self.user), "account": account.ss58_address, "depositor": opened["depositor"]}
+
+        await step("multisig_opened", approve(alice))
+        await step("multisig", executed())
+
+    async def proxy(self, remark: Any) -> None:
+        """A proxy remarks for the user but cannot spend for it; a pure account is made by the user."""
+        limited = {"delegate": self.alice["sr25519"].ss58_address, "proxy_type": "NonTransfer", "delay": 0}
+
+        async def submit(function: str, arguments: Json, alice: str | None = None) -> Json:
+            return await self.submit(await self.call("Proxy", function, arguments), alice)
+
+        def proxied(inner: Any, kind: str | None) -> Json:
+            return {"real": self.user.ss58_address, "force_proxy_type": kind, "call": inner}
+
+        spending = await self.batch_all(await self.transfer(1))
+        await step("proxy_added", submit("add_proxy", limited))
+        await step("proxied", submit("proxy", proxied(remark, None), "sr25519"))
+        await step("proxy_limited", submit("proxy", proxied(spending, "NonTransfer"), "sr25519"))
+        await step("proxy_removed", submit("remove_proxy", limited))
+        await step("pure", submit("create_pure", {"proxy_type": "Any", "delay": 0, "index": 0}))
 
     async def at(self, number: int) -> Json:
         """State of an earlier block."""

@@ -2,7 +2,7 @@
 // (LegacyClient) where the scenario says so. See scenario.py for the steps.
 
 import { Keyring } from '@polkadot/keyring'
-import { cryptoWaitReady } from '@polkadot/util-crypto'
+import { createKeyMulti, cryptoWaitReady, encodeAddress, sortAddresses } from '@polkadot/util-crypto'
 import { DedotClient, LegacyClient, WsProvider } from 'dedot'
 
 import { report, scenario, step } from './common.mjs'
@@ -158,6 +158,39 @@ await step('publish_plan', async () => {
   const plan = await client.query.datDot.getPlanByID(published.data.plan)
   return { ...result, plan: { from: plan.from, until: plan.until, state: plan.state, contracts: plan.contracts.length } }
 })
+
+// An account with an ECDSA key: it is given something, and gives it on.
+const ecdsa = pairOf(scenario.ecdsa, 'ecdsa')
+const give = (dest, amount) => client.tx.balances.transferAllowDeath(dest, BigInt(amount))
+await step('ecdsa_funded', () => submit(give(ecdsa.address, scenario.amount), keys.sr25519))
+await step('ecdsa', () => submit(give(keys.sr25519.address, scenario.amount / 2), ecdsa))
+
+// Two of three approve a call: the first by its hash, the second with the call.
+const signatories = [keys.sr25519.address, user.address, ecdsa.address]
+const othersThan = (who) => sortAddresses(signatories.filter((one) => one !== who), 42)
+const remarked = client.tx.system.remarkWithEvent('0x646174')
+const enough = { refTime: 10_000_000_000n, proofSize: 0n }
+const shared = encodeAddress(createKeyMulti(signatories, 2), 42)
+const hash = client.registry.hashAsHex(remarked.callU8a)
+const { approveAsMulti, asMulti } = client.tx.multisig
+await step('multisig_opened', () =>
+  submit(approveAsMulti(2, othersThan(keys.sr25519.address), undefined, hash, enough), keys.sr25519),
+)
+await step('multisig', async () => {
+  const open = await client.query.multisig.multisigs([shared, hash])
+  const result = await submit(asMulti(2, othersThan(user.address), open.when, remarked.call, enough), user)
+  return { ...result, account: shared, depositor: open.depositor.address() }
+})
+
+// A proxy remarks for the user but cannot spend for it; a pure account is made by the user.
+const { addProxy, createPure, proxy, removeProxy } = client.tx.proxy
+await step('proxy_added', () => submit(addProxy(keys.sr25519.address, 'NonTransfer', 0), user))
+await step('proxied', () => submit(proxy(user.address, undefined, remarked.call), keys.sr25519))
+await step('proxy_limited', () =>
+  submit(proxy(user.address, 'NonTransfer', batchAll(transfer(1n)).call), keys.sr25519),
+)
+await step('proxy_removed', () => submit(removeProxy(keys.sr25519.address, 'NonTransfer', 0), user))
+await step('pure', () => submit(createPure('Any', 0, 0), user))
 
 await step('at', async () => {
   const past = await client.at(kind === LegacyClient ? startedHash : (await client.block.best()).hash)

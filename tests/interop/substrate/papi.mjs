@@ -2,7 +2,7 @@
 // scenario says so, or with generated descriptors where it names them. See scenario.py for the steps.
 
 import { Keyring } from '@polkadot/keyring'
-import { cryptoWaitReady } from '@polkadot/util-crypto'
+import { blake2AsU8a, createKeyMulti, cryptoWaitReady, encodeAddress, sortAddresses } from '@polkadot/util-crypto'
 import { Binary, createClient, Enum, InvalidTxError } from 'polkadot-api'
 import { getPolkadotSigner } from 'polkadot-api/signer'
 import { getWsProvider } from 'polkadot-api/ws'
@@ -174,6 +174,57 @@ await step('batch_all', () => submit(batchAll(transfer(), remark()), keys.sr2551
 await step('batch_all_undone', () =>
   submit(batchAll(transfer(), api.tx.Sudo.sudo({ call: remark().decodedCall })), user),
 )
+
+// An account with an ECDSA key: it is given something, and gives it on.
+const ecdsaPair = new Keyring({ type: 'ecdsa', ss58Format: 42 }).addFromUri(scenario.ecdsa)
+const ecdsa = getPolkadotSigner(ecdsaPair.addressRaw, 'Ecdsa', (payload) => ecdsaPair.sign(payload))
+const half = BigInt(scenario.amount / 2)
+await step('ecdsa_funded', () =>
+  submit(
+    api.tx.Balances.transfer_keep_alive({ dest: Enum('Id', ecdsaPair.address), value: BigInt(scenario.amount) }),
+    keys.sr25519,
+  ),
+)
+await step('ecdsa', () =>
+  submit(api.tx.Balances.transfer_allow_death({ dest: Enum('Id', alice), value: half }), ecdsa),
+)
+
+// Two of three approve a call: the first by its hash, the second with the call.
+const userAddress = new Keyring({ type: 'sr25519', ss58Format: 42 }).addFromUri(scenario.user).address
+const signatories = [alice, userAddress, ecdsaPair.address]
+const multisigOf = (who) => ({
+  threshold: 2,
+  other_signatories: sortAddresses(signatories.filter((one) => one !== who), 42),
+  max_weight: { ref_time: 10_000_000_000n, proof_size: 0n },
+})
+const remarked = api.tx.System.remark_with_event({ remark: Binary.fromText('dat') })
+const shared = encodeAddress(createKeyMulti(signatories, 2), 42)
+const hash = Binary.toHex(blake2AsU8a(await remarked.getEncodedData()))
+await step('multisig_opened', () =>
+  submit(
+    api.tx.Multisig.approve_as_multi({ ...multisigOf(alice), maybe_timepoint: undefined, call_hash: hash }),
+    keys.sr25519,
+  ),
+)
+await step('multisig', async () => {
+  const open = await api.query.Multisig.Multisigs.getValue(shared, hash)
+  const call = remarked.decodedCall
+  const result = await submit(
+    api.tx.Multisig.as_multi({ ...multisigOf(userAddress), maybe_timepoint: open.when, call }),
+    user,
+  )
+  return { ...result, account: shared, depositor: open.depositor }
+})
+
+// A proxy remarks for the user but cannot spend for it; a pure account is made by the user.
+const proxied = (call, force_proxy_type) =>
+  api.tx.Proxy.proxy({ real: Enum('Id', userAddress), force_proxy_type, call: call.decodedCall })
+const limited = { delegate: Enum('Id', alice), proxy_type: Enum('NonTransfer'), delay: 0 }
+await step('proxy_added', () => submit(api.tx.Proxy.add_proxy(limited), user))
+await step('proxied', () => submit(proxied(remarked), keys.sr25519))
+await step('proxy_limited', () => submit(proxied(batchAll(transfer(1n)), Enum('NonTransfer')), keys.sr25519))
+await step('proxy_removed', () => submit(api.tx.Proxy.remove_proxy(limited), user))
+await step('pure', () => submit(api.tx.Proxy.create_pure({ proxy_type: Enum('Any'), delay: 0, index: 0 }), user))
 
 await step('new_user', () => submit(api.tx.DatDot.new_user(joining), user))
 await step('publish_feed', () => submit(api.tx.DatDot.publish_feed(feedInput(feed)), user))

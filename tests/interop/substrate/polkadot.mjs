@@ -1,6 +1,8 @@
 // The scenario with @polkadot/api, or with its next major version where the scenario says so. See scenario.py for the
 // steps and what is expected of each.
 
+import { createKeyMulti, encodeAddress, sortAddresses } from '@polkadot/util-crypto'
+
 import { report, scenario, step } from './common.mjs'
 
 const library = scenario.client === 'polkadot_17' ? '@polkadot/api-17' : '@polkadot/api'
@@ -137,6 +139,37 @@ await step('batch_all_undone', () =>
     user,
   ),
 )
+
+// An account with an ECDSA key: it is given something, and gives it on.
+const ecdsa = new Keyring({ type: 'ecdsa' }).addFromUri(scenario.ecdsa)
+await step('ecdsa_funded', () => submit(api.tx.balances.transferKeepAlive(ecdsa.address, scenario.amount), keys.sr25519))
+await step('ecdsa', () => submit(api.tx.balances.transferAllowDeath(keys.sr25519.address, scenario.amount / 2), ecdsa))
+
+// Two of three approve a call: the first by its hash, the second with the call.
+const multisig = { signatories: [keys.sr25519.address, user.address, ecdsa.address], threshold: 2 }
+const othersThan = (who) => sortAddresses(multisig.signatories.filter((one) => one !== who), 42)
+const remarked = api.tx.system.remarkWithEvent('0x646174')
+const enough = { refTime: 10_000_000_000, proofSize: 0 }
+const shared = createKeyMulti(multisig.signatories, multisig.threshold)
+const hash = remarked.method.hash
+await step('multisig_opened', () =>
+  submit(api.tx.multisig.approveAsMulti(2, othersThan(keys.sr25519.address), null, hash, enough), keys.sr25519),
+)
+await step('multisig', async () => {
+  const open = (await api.query.multisig.multisigs(shared, hash)).unwrap()
+  const result = await submit(api.tx.multisig.asMulti(2, othersThan(user.address), open.when, remarked, enough), user)
+  return { ...result, account: encodeAddress(shared, 42), depositor: `${open.depositor}` }
+})
+
+// A proxy remarks for the user but cannot spend for it; a pure account is made by the user.
+await step('proxy_added', () => submit(api.tx.proxy.addProxy(keys.sr25519.address, 'NonTransfer', 0), user))
+await step('proxied', () => submit(api.tx.proxy.proxy(user.address, null, remarked), keys.sr25519))
+await step('proxy_limited', () => {
+  const spending = api.tx.utility.batchAll([api.tx.balances.transferKeepAlive(scenario.recipient, 1)])
+  return submit(api.tx.proxy.proxy(user.address, 'NonTransfer', spending), keys.sr25519)
+})
+await step('proxy_removed', () => submit(api.tx.proxy.removeProxy(keys.sr25519.address, 'NonTransfer', 0), user))
+await step('pure', () => submit(api.tx.proxy.createPure('Any', 0, 0), user))
 
 await step('new_user', () => {
   const { noiseKey, signingKey, keyProofs } = market.newUser

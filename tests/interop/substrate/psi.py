@@ -115,15 +115,58 @@ def main() -> None:
     sudo = substrate.compose_call("Sudo", "sudo", {"call": remark})
     step("batch_all", lambda: submit(batch_all(transfer(), remark), alice["sr25519"]))
     step("batch_all_undone", lambda: submit(batch_all(transfer(), sudo), user))
+    remarked = substrate.compose_call("System", "remark_with_event", {"remark": "0x646174"})
+    multisig(substrate, alice["sr25519"], user, remarked)
+    proxy(substrate, submit, alice["sr25519"], user, remarked, batch_all(transfer(1)))
     step("new_user", lambda: submit(substrate.compose_call("DatDot", "new_user", market["new_user"]), user))
     step("publish_feed", lambda: submit(substrate.compose_call("DatDot", "publish_feed", market["feed"]), user))
     step("publish_plan", lambda: with_plan(substrate, submit(publish_plan, user)))
     step("at", lambda: at(substrate, started["number"]))
     step("heads", lambda: heads(substrate))
     step("storage_subscription", lambda: storage_subscription(substrate))
+    step("author", lambda: {"author": substrate.get_block(include_author=True)["author"]})
     step("refused", lambda: refused(substrate, transfer(1)))
     substrate.close()
     report("done", {})
+
+
+def multisig(substrate: SubstrateInterface, alice: Keypair, user: Keypair, call: Any) -> None:
+    """Two of three approve a call: the first by its hash, the second with the call."""
+    signatories = [alice.ss58_address, user.ss58_address, scenario["recipient"]]
+    account = substrate.generate_multisig_account(signatories=signatories, threshold=2)
+    enough = {"ref_time": 10_000_000_000, "proof_size": 0}
+
+    def approve(key: Keypair) -> Json:
+        extrinsic = substrate.create_multisig_extrinsic(call, key, account, max_weight=enough)
+        return receipt_json(substrate.submit_extrinsic(extrinsic, wait_for_finalization=True))
+
+    step("multisig_opened", lambda: approve(alice))
+    opened = substrate.query("Multisig", "Multisigs", [account.value, call.call_hash]).value
+    step("multisig", lambda: {**approve(user), "account": account.ss58_address, "depositor": opened["depositor"]})
+
+
+def proxy(
+    substrate: SubstrateInterface,
+    submit: Callable[..., Json],
+    alice: Keypair,
+    user: Keypair,
+    remark: Any,
+    spending: Any,
+) -> None:
+    """A proxy remarks for the user but cannot spend for it; a pure account is made by the user."""
+    limited = {"delegate": alice.ss58_address, "proxy_type": "NonTransfer", "delay": 0}
+
+    def call(function: str, **arguments: Any) -> Any:
+        return substrate.compose_call("Proxy", function, arguments)
+
+    def proxied(inner: Any, kind: str | None) -> Any:
+        return call("proxy", real=user.ss58_address, force_proxy_type=kind, call=inner)
+
+    step("proxy_added", lambda: submit(call("add_proxy", **limited), user))
+    step("proxied", lambda: submit(proxied(remark, None), alice))
+    step("proxy_limited", lambda: submit(proxied(spending, "NonTransfer"), alice))
+    step("proxy_removed", lambda: submit(call("remove_proxy", **limited), user))
+    step("pure", lambda: submit(call("create_pure", proxy_type="Any", delay=0, index=0), user))
 
 
 def connect(substrate: SubstrateInterface) -> Json:

@@ -69,6 +69,7 @@ def make_scenario(client: str, url: str, genesis_hash: bytes) -> dict[str, Any]:
         "transfers": TRANSFERS,
         "stranger": f"//Stranger//{client}",
         "user": user,
+        "ecdsa": f"//Ecdsa//{client}",
         "market": _market(client, genesis_hash, user),
     }
 

@@ -160,6 +160,37 @@ def test_a_batch_with_a_failing_call_does_nothing(report: Report) -> None:
     assert not events_named(result, "Utility.ItemCompleted")
 
 
+def test_an_account_with_an_ecdsa_key_signs(report: Report) -> None:
+    if report.client in PYTHON:  # psi takes ecdsa accounts for those of Ethereum; asi leaves keys to others
+        return
+    assert_succeeded(report["ecdsa"])
+    sent = the_event(report["ecdsa"], "Balances.Transfer")
+    assert (sent["from"], sent["to"]) == (address(report.scenario["ecdsa"], "ecdsa"), ALICE["sr25519"])
+
+
+def test_two_of_three_signatories_make_a_call(report: Report) -> None:
+    opened, done = report["multisig_opened"], report["multisig"]
+    assert_succeeded(opened)
+    assert_succeeded(done)
+    shared = done["account"]
+    assert done["depositor"] == ALICE["sr25519"]
+    assert the_event(opened, "Multisig.NewMultisig")["multisig"] == shared
+    assert the_event(done, "System.Remarked")["sender"] == shared
+    assert the_event(done, "Multisig.MultisigExecuted")["approving"] == address(report.scenario["user"])
+
+
+def test_a_proxy_acts_within_its_limits(report: Report) -> None:
+    user = address(report.scenario["user"])
+    for step in ("proxy_added", "proxied", "proxy_limited", "proxy_removed", "pure"):
+        assert_succeeded(report[step])
+    assert the_event(report["proxy_added"], "Proxy.ProxyAdded")["delegator"] == user
+    assert the_event(report["proxied"], "System.Remarked")["sender"] == user
+    assert not events_named(report["proxy_limited"], "Balances.Transfer")
+    refused = the_event(report["proxy_limited"], "Proxy.ProxyExecuted")["result"].lower()
+    assert "err" in refused or "'success': false" in refused
+    assert the_event(report["pure"], "Proxy.PureCreated")["who"] == user
+
+
 def test_a_user_joins_the_market_and_publishes_a_feed(report: Report) -> None:
     assert_succeeded(report["new_user"])
     assert_succeeded(report["publish_feed"])
@@ -238,6 +269,11 @@ def test_derived_balances_and_authors_are_found(report: Report) -> None:
     assert derived["author"] == ALICE["sr25519"]
     assert int(derived["transferable"]) <= int(derived["free"])
     assert derived["nonce"] >= 4
+
+
+@pytest.mark.parametrize("client", ["psi"], indirect=True)
+def test_a_block_is_read_with_its_author(report: Report) -> None:
+    assert report["author"]["author"] == ALICE["sr25519"]
 
 
 @pytest.mark.parametrize("client", POLKADOT, indirect=True)

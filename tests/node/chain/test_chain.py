@@ -13,8 +13,8 @@ from node.chain.chain import SUBSCRIBER_EVENTS
 from node.chain.events import BestChanged, BlockImported, Equivocated, Finalized, ImportStatus, Lagged
 from node.consensus import aura
 from node.keys.keypair import Keypair
-from pallets.randomness.types import ONION_ENGINE
-from runtime.header import Block, Header, PreRuntime, Seal
+from pallets.randomness.types import ONION_ENGINE, onion_item
+from runtime.header import Block, Consensus, Header, PreRuntime, Seal
 from runtime.transition import extrinsics_root
 from tests.node.chain.conftest import (
     ALICE,
@@ -108,8 +108,8 @@ def reveal(change: Callable[[bytes], bytes]) -> Callable[[Header], Header]:
 
     def changed(header: Header) -> Header:
         items = [
-            PreRuntime(ONION_ENGINE, change(item.data))
-            if isinstance(item, PreRuntime) and item.engine == ONION_ENGINE
+            onion_item(change(item.data))
+            if isinstance(item, Consensus) and item.engine == ONION_ENGINE
             else item
             for item in header.digest
         ]

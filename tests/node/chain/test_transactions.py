@@ -10,7 +10,7 @@ from node.txpool.errors import AlreadyImported, TemporarilyBanned, TooLowPriorit
 from node.txpool.events import Broadcast, Finalized, Future, InBlock, Ready, Usurped
 from node.txpool.pool import PoolLimits
 from runtime.crypto import blake2_256
-from runtime.errors import InvalidTransaction
+from runtime.errors import InvalidTransaction, MalformedTransaction
 from tests.node.chain.conftest import ALICE, BOB, DAVE, SLOT_MS, ManualClock, Node, NodeMaker
 
 
@@ -138,3 +138,72 @@ async def test_the_pool_serves_while_blocks_are_imported(make_node: NodeMaker, c
             nursery.start_soon(node.author.author_block)
     assert node.nonce(ALICE.account_id) == 10
     assert len(node.pool) == 0
+
+
+async def test_what_was_invalid_is_banned_and_not_checked_again(node: Node) -> None:
+    too_dear = node.transfer(ALICE, DAVE, tip=2**100)
+    with pytest.raises(InvalidTransaction, match="fees"):
+        node.transactions.submit(too_dear)
+    for _ in range(2):
+        with pytest.raises(TemporarilyBanned):
+            node.transactions.submit(too_dear)
+    for _ in range(2):
+        with pytest.raises(MalformedTransaction):
+            node.transactions.submit(b"no extrinsic")
+
+
+async def retract(node: Node, other: Node, clock: ManualClock) -> None:
+    """Give the node a longer chain than its own."""
+    for _ in range(node.best.number + 1):
+        clock.time_ms += SLOT_MS
+        header = await other.author.author_block()
+        assert header is not None
+        assert (await node.receive(other.block(header.hash))).is_imported
+    assert node.best == other.best
+
+
+async def test_a_retracted_transaction_that_the_new_chain_made_invalid_ends_its_watch(
+    make_node: NodeMaker, clock: ManualClock
+) -> None:
+    first, second = make_node(), make_node()
+    watched = first.transactions.watch(first.transfer(ALICE, DAVE))
+    assert await first.author.author_block() is not None
+    second.transactions.submit(second.transfer(ALICE, BOB))
+    await retract(first, second, clock)
+    assert [type(event).__name__ async for event in watched] == ["Ready", "InBlock", "Retracted", "Invalid"]
+    assert first.transactions._watchers == {}
+    assert first.pool._watched == set()
+
+
+async def test_a_retracted_transaction_whose_place_is_taken_is_usurped(
+    make_node: NodeMaker, clock: ManualClock
+) -> None:
+    first, second = make_node(), make_node()
+    watched = first.transactions.watch(first.transfer(ALICE, DAVE))
+    assert await first.author.author_block() is not None
+    better = first.transfer(ALICE, BOB, nonce=0, tip=10**9)
+    clock.time_ms += SLOT_MS
+    header = await second.author.author_block()
+    assert header is not None
+    await first.receive(second.block(header.hash))
+    first.pool.submit(second.transactions.validate(better), better, first.best.number)
+    clock.time_ms += SLOT_MS
+    header = await second.author.author_block()
+    assert header is not None
+    await first.receive(second.block(header.hash))
+    usurper = blake2_256(better)
+    events = [event async for event in watched]
+    assert [type(event).__name__ for event in events] == ["Ready", "InBlock", "Retracted", "Usurped"]
+    assert events[-1] == Usurped(usurper)
+
+
+async def test_a_retracted_transaction_that_the_pool_has_no_room_for_is_dropped(
+    make_node: NodeMaker, clock: ManualClock
+) -> None:
+    first, second = make_node(limits=PoolLimits(ready_transactions=1)), make_node()
+    watched = first.transactions.watch(first.transfer(ALICE, DAVE))
+    assert await first.author.author_block() is not None
+    first.transactions.submit(first.transfer(BOB, DAVE, tip=10**9))
+    await retract(first, second, clock)
+    assert [type(event).__name__ async for event in watched] == ["Ready", "InBlock", "Retracted", "Dropped"]
+    assert len(first.pool) == 1

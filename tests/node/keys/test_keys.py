@@ -2,24 +2,27 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from node.keys.derivation import BadSecretUri, keypair_from_uri, mini_secret_from_phrase, new_phrase
 from node.keys.keyfile import BadKeyFile, WrongPassword, decrypt_keyfile, encrypt_keyfile, read_keyfile, write_keyfile
 from node.keys.keypair import Keypair
-from runtime.crypto import ss58_encode, verify_ed25519, verify_sr25519
+from runtime.crypto import ss58_encode, verify_ecdsa, verify_ed25519, verify_sr25519
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "substrate"
 KEYS = json.loads((VECTORS / "keys.json").read_text())
 KEYFILES = json.loads((VECTORS / "keystore.json").read_text())
-ACCOUNTS = [account for account in KEYS["accounts"] if account["type"] != "ecdsa" and "public" in account]
+ECDSA = json.loads((VECTORS / "ecdsa.json").read_text())
+ACCOUNTS = [account for account in KEYS["accounts"] if "public" in account]
 
 
 @pytest.mark.parametrize("account", ACCOUNTS, ids=lambda account: f"{account['type']}{account['path']}")
 def test_derived_accounts_equal_those_of_polkadot_js(account: dict[str, str]) -> None:
     keypair = keypair_from_uri(KEYS["dev_phrase"] + account["path"], account["type"])  # type: ignore[arg-type]
     assert keypair.public_key.hex() == account["public"][2:]
+    assert keypair.account_id.hex() == account["address_raw"][2:]
     for prefix in (42, 0, 2, 64, 16383):
         assert ss58_encode(keypair.account_id, prefix) == account[f"ss58_{prefix}"]
 
@@ -42,6 +45,17 @@ def test_signatures_of_polkadot_js_verify_and_ours_do() -> None:
     assert not verify_sr25519(sr25519.sign(message), message + b"!", sr25519.public_key)
 
 
+@pytest.mark.parametrize("pair", ECDSA["ecdsa"], ids=lambda pair: pair["uri"])
+def test_ecdsa_signatures_equal_those_of_polkadot_js(pair: dict[str, Any]) -> None:
+    keypair = keypair_from_uri(KEYS["dev_phrase"] + pair["uri"], "ecdsa")
+    assert keypair.public_key.hex() == pair["public"][2:]
+    for vector in pair["signatures"]:
+        message, signature = bytes.fromhex(vector["message"][2:]), bytes.fromhex(vector["signature"][2:])
+        assert keypair.sign(message) == signature
+        assert verify_ecdsa(signature, message, bytes.fromhex(pair["address_raw"][2:]))
+        assert not verify_ecdsa(signature, message + b"!", keypair.account_id)
+
+
 def test_seeds_of_other_keys_are_the_same_in_every_process_and_differ_by_purpose() -> None:
     assert keypair_from_uri("//Alice").derived_seed("noise") == keypair_from_uri("//Alice").derived_seed("noise")
     assert keypair_from_uri("//Alice").derived_seed("noise") != keypair_from_uri("//Alice").derived_seed("signing")
@@ -55,6 +69,9 @@ def test_seeds_of_other_keys_are_the_same_in_every_process_and_differ_by_purpose
         ("0x1234", "sr25519"),
         ("0x" + "zz" * 32, "sr25519"),
         ("//Alice/soft", "ed25519"),
+        ("//Alice/soft", "ecdsa"),
+        ("0x" + "00" * 32, "ecdsa"),
+        ("0x" + "ff" * 32, "ecdsa"),
         ("x" * 2_000, "sr25519"),
         ("//Alice/", "sr25519"),
     ],
@@ -65,7 +82,7 @@ def test_malformed_uris_are_refused_without_repeating_them(uri: str, scheme: str
     assert uri not in str(refusal.value)
 
 
-@pytest.mark.parametrize("vector", KEYFILES, ids=lambda v: f"{v['json']['meta']['name']}-{v['password']}")
+@pytest.mark.parametrize("vector", KEYFILES, ids=lambda v: f"{v['json']['encoding']['content'][1]}-{v['password']}")
 def test_key_files_of_polkadot_js_open(vector: dict[str, object]) -> None:
     document = vector["json"]
     scheme = document["encoding"]["content"][1]  # type: ignore[index]
@@ -87,6 +104,21 @@ def test_a_key_file_opens_with_its_password_only(tmp_path: Path) -> None:
         read_keyfile(path, None)
     with pytest.raises(FileExistsError):
         write_keyfile(path, keypair, "correct horse")
+
+
+def test_a_key_file_of_an_ecdsa_key_is_what_polkadot_js_writes(tmp_path: Path) -> None:
+    keypair = keypair_from_uri("//Alice", "ecdsa")
+    for password, vector in (("password", ECDSA["keyfile"]), (None, ECDSA["keyfile_plain"])):
+        assert decrypt_keyfile(vector["json"], password) == keypair
+    written = encrypt_keyfile(keypair, "pw")
+    assert written["address"] == ECDSA["keyfile"]["json"]["address"]
+    assert decrypt_keyfile(written, "pw") == keypair
+    for address in ("0x" + "02" * 33, "", "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY", "0xzz"):
+        with pytest.raises(BadKeyFile, match="address"):
+            decrypt_keyfile({**written, "address": address}, "pw")
+    for scheme in ("sr25519", "ed25519"):
+        with pytest.raises(BadKeyFile):
+            decrypt_keyfile({**written, "encoding": {**written["encoding"], "content": ["pkcs8", scheme]}}, "pw")
 
 
 @pytest.mark.parametrize("change", ["encoded", "address", "encoding", "scrypt", "short"])

@@ -32,7 +32,7 @@ from pallets.datdot.sealing import LaneKey, LaneTree, commitment_message
 from pallets.datdot.types import Amendment, Contract, Plan, PlanFunds, Prices, Role, StorageChallenge
 from pallets.randomness import Randomness, RandomnessConfig
 from pallets.randomness.onion import OnionLayers
-from pallets.randomness.types import ONION_ENGINE, OnionReveal
+from pallets.randomness.types import OnionReveal, onion_item
 from pallets.scheduler import Scheduler, SchedulerConfig
 from pallets.system import System, SystemConfig
 from runtime.call import DispatchResult, RuntimeCall
@@ -42,7 +42,7 @@ from runtime.crypto import ss58_encode
 from runtime.errors import ModuleError
 from runtime.events import Event
 from runtime.genesis import ChainSpec, build_genesis
-from runtime.header import PreRuntime
+from runtime.header import DigestItem, PreRuntime
 from runtime.origin import Origin, Signed
 from runtime.state import DictState
 from runtime.transition import BlockExecution, ExecutedBlock
@@ -171,11 +171,11 @@ class World:
             self.try_state()
         return results
 
-    def digest(self) -> tuple[PreRuntime, PreRuntime]:
+    def digest(self) -> tuple[DigestItem, DigestItem]:
         """What the author of the next block puts into its header."""
         slot = self.number + 1
         reveal = codec_for(OnionReveal).encode(OnionReveal(onion(slot % self.authorities).layer(slot - 1), None))
-        return PreRuntime(AURA_ENGINE, slot.to_bytes(8, "little")), PreRuntime(ONION_ENGINE, reveal)
+        return PreRuntime(AURA_ENGINE, slot.to_bytes(8, "little")), onion_item(reveal)
 
     def execute(
         self, execution: BlockExecution, calls: Sequence[tuple[Origin | Person, str, dict[str, Any]]]

@@ -2,128 +2,54 @@
 
 An agenda per block holds the tasks in numbered places. A block runs what is due by priority (lower numbers first,
 then the order of places) while its weight lasts; what does not fit stays where it is and is the first thing of the
-next block. Every task runs in its own storage transaction and its event carries the result; a task that failed is not
-retried.
+next block. Every task runs in its own storage transaction and its event carries the result. A task that failed is
+tried again only if it has a retry configuration: as a copy without name and period.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from dataclasses import replace
+from typing import Annotated
 
-from pallets.nested import Outcome, outcome_of, weight_of
+from pallets.nested import outcome_of, weight_of
+from pallets.scheduler.types import (
+    PLACES_PER_BLOCK,
+    AgendaIncomplete,
+    BlockNumber,
+    Canceled,
+    Dispatched,
+    Period,
+    PeriodicFailed,
+    PermanentlyOverweight,
+    RetryCancelled,
+    RetryConfig,
+    RetryFailed,
+    RetrySet,
+    Scheduled,
+    SchedulerConfig,
+    SchedulerError,
+    SchedulerEvent,
+    Task,
+    TaskAddress,
+)
 from pallets.system import System
 from runtime.call import RuntimeCall
-from runtime.errors import ExhaustedError, InvariantBroken, ModuleError, PalletError, ensure
-from runtime.events import Event
+from runtime.errors import ExhaustedError, InvariantBroken, ModuleError, ensure
 from runtime.origin import Origin, Root, ensure_root
-from runtime.pallet import Pallet, call, constant
-from runtime.storage import TWOX_64_CONCAT, StorageMap, StorageValue
-from runtime.types import U8, U32, Bytes32, MaxLength, type_path
-from runtime.weights import (
-    PICOSECONDS_PER_MICROSECOND,
-    PICOSECONDS_PER_SECOND,
-    U64_MAX,
-    ZERO_WEIGHT,
-    Weight,
-)
+from runtime.pallet import Pallet, call
+from runtime.storage import BLAKE2_128_CONCAT, TWOX_64_CONCAT, StorageMap, StorageValue
+from runtime.types import U8, U32, Bytes32, MaxLength
+from runtime.weights import PICOSECONDS_PER_MICROSECOND, ZERO_WEIGHT, Weight
 
 DEFAULT_PRIORITY = 128
-PLACES_PER_BLOCK = 512
-"""Places of one agenda; the constant MaxScheduledPerBlock may be lower, never higher."""
 PLACEMENT_BLOCKS = 64
 """How many blocks after the wanted one are looked at for a free place."""
 BLOCK_NUMBER_END = 2**32
 """One more than the last block that there can be."""
 
-BlockNumber = U32
-TaskAddress = tuple[U32, U32]
-"""Block and place of a task."""
-Period = tuple[U32, U32]
-"""Blocks between two runs, and how many runs are left."""
-
 _AGENDA_WEIGHT = Weight(15 * PICOSECONDS_PER_MICROSECOND)
 _TASK_WEIGHT = Weight(30 * PICOSECONDS_PER_MICROSECOND)
 _CALL_WEIGHT = Weight(60 * PICOSECONDS_PER_MICROSECOND)
-
-
-@dataclass(frozen=True)
-class SchedulerConfig:
-    """What a chain builder chooses about scheduled calls."""
-
-    maximum_weight: Weight = constant(
-        Weight(PICOSECONDS_PER_SECOND // 2, U64_MAX), "The most weight that scheduled calls take of one block."
-    )
-    max_scheduled_per_block: U32 = constant(PLACES_PER_BLOCK, "The most calls in the agenda of one block.")
-
-    def __post_init__(self) -> None:
-        """Refuse an agenda larger than its storage item."""
-        if not 1 <= self.max_scheduled_per_block <= PLACES_PER_BLOCK:
-            raise ValueError(f"max_scheduled_per_block must be 1 to {PLACES_PER_BLOCK}")
-
-
-@dataclass(frozen=True)
-class Task:
-    """A call to make: its name if it has one, its priority, and its remaining runs if it is periodic."""
-
-    __scale_path__: ClassVar[tuple[str, ...]] = type_path("pallet_scheduler::Scheduled")
-    maybe_id: Bytes32 | None
-    priority: U8
-    call: RuntimeCall
-    maybe_periodic: Period | None
-
-
-class SchedulerEvent(Event):
-    """What happened to a task."""
-
-
-@dataclass(frozen=True)
-class Scheduled(SchedulerEvent):
-    """Scheduled some task."""
-
-    when: BlockNumber
-    index: U32
-
-
-@dataclass(frozen=True)
-class Canceled(SchedulerEvent):
-    """Canceled some task."""
-
-    when: BlockNumber
-    index: U32
-
-
-@dataclass(frozen=True)
-class Dispatched(SchedulerEvent):
-    """Dispatched some task."""
-
-    task: TaskAddress
-    id: Bytes32 | None
-    result: Outcome
-
-
-@dataclass(frozen=True)
-class PeriodicFailed(SchedulerEvent):
-    """The given task was unable to be renewed since the agenda is full at that block."""
-
-    task: TaskAddress
-    id: Bytes32 | None
-
-
-@dataclass(frozen=True)
-class PermanentlyOverweight(SchedulerEvent):
-    """The given task can never be executed since it is overweight."""
-
-    task: TaskAddress
-    id: Bytes32 | None
-
-
-class SchedulerError(PalletError):
-    """Why a task could not be scheduled or cancelled."""
-
-    FAILED_TO_SCHEDULE = "Failed to schedule a call: its name is taken."
-    NOT_FOUND = "Cannot find the scheduled call."
-    TARGET_BLOCK_NUMBER_IN_PAST = "Given target block number is in the past."
 
 
 class _Meter:
@@ -158,6 +84,9 @@ class Scheduler(Pallet):
         hasher=TWOX_64_CONCAT,
         docs="Tasks to be executed, by the block in which they are due.",
     )
+    retries = StorageMap(
+        TaskAddress, RetryConfig, hasher=BLAKE2_128_CONCAT, docs="How tasks are tried again, by where they stand."
+    )
     lookup = StorageMap(Bytes32, TaskAddress, hasher=TWOX_64_CONCAT, docs="Where a named task stands.")
 
     def __init__(self, config: SchedulerConfig, *, system: System) -> None:
@@ -187,10 +116,7 @@ class Scheduler(Pallet):
 
     def drop_task(self, name: bytes) -> None:
         """Cancel a named task. Raises ModuleError when there is none."""
-        address = self.lookup.get(name)
-        if address is None:
-            raise ModuleError(SchedulerError.NOT_FOUND)
-        self._cancel(*address)
+        self._cancel(*self._named(name))
 
     # Calls
 
@@ -250,6 +176,30 @@ class Scheduler(Pallet):
         ensure_root(origin)
         self.add_task(self._block_after(after), call, name=id, priority=priority, period=maybe_periodic)
 
+    @call(weight=_CALL_WEIGHT)
+    def set_retry(self, origin: Origin, task: TaskAddress, retries: U8, period: BlockNumber) -> None:
+        """Have a task tried again so many times, so many blocks apart, if it fails."""
+        ensure_root(origin)
+        self._set_retry(task, None, retries, period)
+
+    @call(weight=_CALL_WEIGHT)
+    def set_retry_named(self, origin: Origin, id: Bytes32, retries: U8, period: BlockNumber) -> None:
+        """Have a named task tried again so many times, so many blocks apart, if it fails."""
+        ensure_root(origin)
+        self._set_retry(self._named(id), id, retries, period)
+
+    @call(weight=_CALL_WEIGHT)
+    def cancel_retry(self, origin: Origin, task: TaskAddress) -> None:
+        """Do not try a task again."""
+        ensure_root(origin)
+        self._cancel_retry(task, None)
+
+    @call(weight=_CALL_WEIGHT)
+    def cancel_retry_named(self, origin: Origin, id: Bytes32) -> None:
+        """Do not try a named task again."""
+        ensure_root(origin)
+        self._cancel_retry(self._named(id), id)
+
     # Hooks
 
     def on_initialize(self, number: int) -> Weight:
@@ -264,6 +214,7 @@ class Scheduler(Pallet):
             when += 1
         if when <= number:
             self.incomplete_since.put(when)
+            self.deposit_event(AgendaIncomplete(when))
         elif since is not None:
             self.incomplete_since.remove()
         return meter.used
@@ -280,7 +231,26 @@ class Scheduler(Pallet):
         if oldest is not None and oldest <= now and (since is None or oldest < since):
             raise InvariantBroken(f"the tasks of block {oldest} are due but Scheduler.IncompleteSince is {since}")
 
+        if any(self._task_at(*address) is None for address, _ in self.retries.items()):
+            raise InvariantBroken("Scheduler.Retries names a place without a task")
+
     # How it works
+
+    def _named(self, name: bytes) -> TaskAddress:
+        address = self.lookup.get(name)
+        if address is None:
+            raise ModuleError(SchedulerError.NOT_FOUND)
+        return address
+
+    def _set_retry(self, address: TaskAddress, name: bytes | None, retries: int, period: int) -> None:
+        ensure(self._task_at(*address) is not None, SchedulerError.NOT_FOUND)
+        self.retries.put(address, RetryConfig(retries, retries, period))
+        self.deposit_event(RetrySet(address, name, period, retries))
+
+    def _cancel_retry(self, address: TaskAddress, name: bytes | None) -> None:
+        ensure(self._task_at(*address) is not None, SchedulerError.NOT_FOUND)
+        self.retries.remove(address)
+        self.deposit_event(RetryCancelled(address, name))
 
     def _block_after(self, blocks: int) -> int:
         return self.system.block_number() + blocks + 1
@@ -299,22 +269,41 @@ class Scheduler(Pallet):
                 continue
             if not meter.fits(weight):
                 return False
+            retry = self.retries.get((when, place))
             self._vacate(when, place)
-            self._run(task, (when, place), meter)
+            self._run(task, (when, place), retry, meter)
         return True
 
-    def _run(self, task: Task, address: TaskAddress, meter: _Meter) -> None:
+    def _run(self, task: Task, address: TaskAddress, retry: RetryConfig | None, meter: _Meter) -> None:
         result = self.runtime.dispatch(task.call, Root())
         meter.consume(_TASK_WEIGHT + result.actual_weight)
         self.deposit_event(Dispatched(address, task.maybe_id, outcome_of(result)))
+        if result.error is not None and retry is not None and retry.remaining:
+            self._retry(task, address, retry, meter)
         if task.maybe_periodic is None:
             return
         blocks, runs = task.maybe_periodic
         repeats = (blocks, runs - 1) if runs > 1 else None
         try:
-            self._place(self.system.block_number() + blocks, Task(task.maybe_id, task.priority, task.call, repeats))
+            following = self._place(self.system.block_number() + blocks, replace(task, maybe_periodic=repeats))
         except ExhaustedError:
             self.deposit_event(PeriodicFailed(address, task.maybe_id))
+            return
+        if retry is not None:
+            self.retries.put(following, replace(retry, remaining=retry.total_retries))
+
+    def _retry(self, task: Task, address: TaskAddress, retry: RetryConfig, meter: _Meter) -> None:
+        """Place a copy of a task that failed, in the next block at the earliest."""
+        copy = Task(None, task.priority, task.call, None)
+        try:
+            if not meter.fits(_CALL_WEIGHT):
+                raise ExhaustedError
+            meter.consume(_CALL_WEIGHT)
+            again = self._place(self.system.block_number() + max(retry.period, 1), copy)
+        except ExhaustedError:
+            self.deposit_event(RetryFailed(address, task.maybe_id))
+            return
+        self.retries.put(again, replace(retry, remaining=retry.remaining - 1))
 
     def _place(self, at: int, task: Task) -> TaskAddress:
         for when in range(at, min(at + PLACEMENT_BLOCKS, BLOCK_NUMBER_END)):
@@ -348,6 +337,7 @@ class Scheduler(Pallet):
         task = tasks[place]
         if task is not None and task.maybe_id is not None:
             self.lookup.remove(task.maybe_id)
+        self.retries.remove((when, place))
         remaining = (*tasks[:place], None, *tasks[place + 1 :])
         if any(remaining):
             self.agenda.put(when, remaining)
