@@ -113,7 +113,7 @@ async def test_other_chains_want_the_token_and_have_no_such_methods(tmp_path: Pa
     spec = development_spec(1, 0, block_time_seconds=1.0, name="DatDot Test")
     async with running(replace(config(tmp_path), spec=spec)) as node, open_connection(node.rpc_url) as connection:
         methods = (await connection.call("rpc_methods"))["methods"]
-        assert not [name for name in methods if name.startswith(("dev_", "offchain_", "grandpa_"))]
+        assert not [name for name in methods if name.startswith(("dev_", "grandpa_"))]
         with pytest.raises(CallRefused, match="unsafe to be called"):
             await connection.call("author_rotateKeys")
         token = (tmp_path / "rpc.token").read_text().strip()
