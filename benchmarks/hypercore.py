@@ -1,7 +1,8 @@
 """Hypercore against npm `hypercore`, side by side in one run: `python -m benchmarks.hypercore [--quick]`.
 
 Append (ours with fdatasync before it returns, and without; JavaScript never syncs) and replication between processes
-over loopback TCP, in interleaved rounds of which the median counts; then opening a core of a million blocks.
+over loopback TCP, reading single blocks over a link with a latency, in interleaved rounds of which the median counts;
+then opening a core of a million blocks.
 A goal of 1 is as fast as JavaScript in the same run.
 """
 
@@ -16,11 +17,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nacl import bindings as sodium
+
+from benchmarks.delay import delayed
 from benchmarks.figures import Figure, progress, show
 from hypercore import flat_tree
+from hypercore.crypto import leaf_hash
 from hypercore.io.core import Core
 from hypercore.io.store import Durability
 from hypercore.proof import BlockRequest, ProofRequest
@@ -37,6 +43,11 @@ APPENDS = (
 )
 # bytes a block, blocks, least ratios to JavaScript of Python to Python and of the mixed pairs
 REPLICATIONS = ((65_536, 4096, 1.5, 1.0), (1024, 16_384, 1.0, 1.0))
+LATENCY_SECONDS = 0.010
+# blocks under way at a time, blocks read in all
+SPARSE_READS = ((1, 200), (16, 3000), (48, 6000))
+# least share of blocks under way / latency
+SPARSE_GOAL = 0.8
 MILLION_BLOCKS = 1_000_000
 BATCH_BLOCKS = 50_000
 
@@ -110,6 +121,18 @@ def read_once(language: str, server: dict[str, Any]) -> dict[str, Any]:
     return dict(json.loads(answer))
 
 
+def make_core(folder: Path, size: int, count: int) -> None:
+    """A file of random bytes, `content`, and a Python core of its blocks, `core`."""
+    with (folder / "content").open("wb") as content:
+        for _ in range(count):
+            content.write(os.urandom(size))
+    core = Core.create(folder / "core", durability="process")
+    with (folder / "content").open("rb") as source:
+        while batch := [block for _ in range(64) if (block := source.read(size))]:
+            core.append(batch)
+    core.close()
+
+
 def replication_figures(rounds: int, share: int) -> Iterator[Figure]:
     """Replicating between processes, in megabytes a second, as ratios to JavaScript."""
     pairs = (("js", "js"), ("py", "py"), ("js", "py"), ("py", "js"))
@@ -119,14 +142,7 @@ def replication_figures(rounds: int, share: int) -> Iterator[Figure]:
         memory = 0.0
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            with (folder / "content").open("wb") as content:
-                for _ in range(count):
-                    content.write(os.urandom(size))
-            core = Core.create(folder / "core", durability="process")
-            with (folder / "content").open("rb") as source:
-                while batch := [block for _ in range(64) if (block := source.read(size))]:
-                    core.append(batch)
-            core.close()
+            make_core(folder, size, count)
             for _ in range(rounds):
                 for writer, reader in pairs:
                     progress(f"replicate {count} × {size // 1024} KiB, {writer} to {reader}")
@@ -140,6 +156,60 @@ def replication_figures(rounds: int, share: int) -> Iterator[Figure]:
             goal = None if pair == ("js", "js") else (own_goal if pair == ("py", "py") else mixed_goal) * base
             yield Figure(f"replicate {size // 1024} KiB: {pair[0]} to {pair[1]}", value, "MB/s", goal, True)
         yield Figure(f"replicate {size // 1024} KiB: memory of the Python reader", memory, "MiB", 100)
+
+
+def sparse_figures(rounds: int, share: int) -> Iterator[Figure]:
+    """Random single blocks of 1 KiB over a link whose round trip takes LATENCY_SECONDS, in blocks a second.
+
+    The bound is what an infinitely fast pair would reach: blocks under way / latency.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_core(folder, 1024, 16_384)
+        for in_flight, count in SPARSE_READS:
+            speeds: dict[str, list[float]] = {"js": [], "py": []}
+            for _ in range(rounds):
+                for language in speeds:
+                    progress(f"sparse reads, {in_flight} at a time, {language} to {language}")
+                    with (
+                        serving(language, folder, 1024) as server,
+                        delayed(server["port"], LATENCY_SECONDS / 2) as port,
+                    ):
+                        answer = read_sparsely(language, server["key"], port, count // share, in_flight)
+                    speeds[language].append(1000 * float(answer["blocks"]) / float(answer["milliseconds"]))
+            bound = in_flight / LATENCY_SECONDS
+            title = f"sparse reads over 10 ms, {in_flight} at a time"
+            yield Figure(f"{title}: js to js", statistics.median(speeds["js"]), "blocks/s")
+            yield Figure(f"{title}: py to py", statistics.median(speeds["py"]), "blocks/s", SPARSE_GOAL * bound, True)
+
+
+def read_sparsely(language: str, key: str, port: int, count: int, in_flight: int) -> dict[str, Any]:
+    """Read random blocks with a reader process of a language."""
+    arguments = [key, f"127.0.0.1:{port}", str(count), str(in_flight)]
+    if language == "py":
+        command = [sys.executable, "-m", "benchmarks.hypercore_peer", "sparse", *arguments]
+    else:
+        command = [str(find_node()), str(SCRIPTS / "sparse.mjs"), *arguments]
+    return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def bound_figures() -> Iterator[Figure]:
+    """What one core decrypts and hashes when it does nothing else: no reader of these blocks can be faster."""
+    for size, *_ in REPLICATIONS:
+        push, pull = (sodium.crypto_secretstream_xchacha20poly1305_state() for _ in range(2))
+        header = sodium.crypto_secretstream_xchacha20poly1305_init_push(push, bytes(32))
+        sodium.crypto_secretstream_xchacha20poly1305_init_pull(pull, header, bytes(32))
+        count = 65_536 // size
+        portion = b"".join(os.urandom(size) for _ in range(count))
+        messages = iter([sodium.crypto_secretstream_xchacha20poly1305_push(push, portion) for _ in range(300)])
+
+        def take(count: int, size: int, messages: Iterator[bytes], pull: object) -> None:
+            plaintext, _ = sodium.crypto_secretstream_xchacha20poly1305_pull(pull, next(messages))
+            for start in range(0, count * size, size):
+                leaf_hash(plaintext[start : start + size])
+
+        seconds = median_seconds(partial(take, count, size, messages, pull), 300)
+        yield Figure(f"replicate {size // 1024} KiB: bound of a core (decrypt, hash)", 0.065536 / seconds, "MB/s")
 
 
 def million_figures(count: int) -> Iterator[Figure]:
@@ -176,7 +246,9 @@ def figures(*, quick: bool = False) -> list[Figure]:
     rounds, share = (1, 8) if quick else (ROUNDS, 1)
     return [
         *append_figures(rounds),
+        *bound_figures(),
         *replication_figures(rounds, share),
+        *sparse_figures(rounds, share),
         *million_figures(200_000 if quick else MILLION_BLOCKS),
     ]
 

@@ -2,14 +2,17 @@
 
     python -m benchmarks.hypercore_peer serve DIR
     python -m benchmarks.hypercore_peer read KEY HOST:PORT DIR
+    python -m benchmarks.hypercore_peer sparse KEY HOST:PORT BLOCKS IN_FLIGHT
 
-Both print one JSON line: {"key", "host", "port", "length"} of the server, which then runs until killed, and
-{"milliseconds", "blocks", "megabytes_of_memory"} of the reader, which stores and verifies every block.
+Each prints one JSON line: {"key", "host", "port", "length"} of the server, which then runs until killed, and
+{"milliseconds", "blocks", "megabytes_of_memory"} of the readers. `read` stores and verifies every block, `sparse` reads
+BLOCKS of them in random order into memory, IN_FLIGHT at a time.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -54,8 +57,36 @@ async def read(key: str, address: str, directory: Path) -> None:
     print(json.dumps({"milliseconds": milliseconds, "blocks": core.length, "megabytes_of_memory": memory}), flush=True)
 
 
+async def sparse(key: str, address: str, count: int, in_flight: int) -> None:
+    """Read single blocks in random order, and say how long it took."""
+    host, _, port = address.partition(":")
+    core = Core.open(None, key)
+    async with open_replication() as replication:
+        replication.add(core)
+        await replication.connect(host, int(port))
+        if not core.length:
+            await replication.update(core)
+        wanted = random.sample(range(core.length), min(count, core.length))
+        start = trio.current_time()
+
+        async def reader() -> None:
+            while wanted:
+                await replication.get(core, wanted.pop())
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(in_flight):
+                nursery.start_soon(reader)
+        milliseconds = 1000 * (trio.current_time() - start)
+    print(json.dumps({"milliseconds": milliseconds, "blocks": count, "megabytes_of_memory": peak_megabytes()}))
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        trio.run(serve, Path(sys.argv[2]))
-    else:
-        trio.run(read, sys.argv[2], sys.argv[3], Path(sys.argv[4]))
+    match sys.argv[1:]:
+        case ["serve", directory]:
+            trio.run(serve, Path(directory))
+        case ["read", key, address, directory]:
+            trio.run(read, key, address, Path(directory))
+        case ["sparse", key, address, count, in_flight]:
+            trio.run(sparse, key, address, int(count), int(in_flight))
+        case _:
+            sys.exit(__doc__)

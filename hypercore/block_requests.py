@@ -6,7 +6,7 @@ from itertools import islice
 
 from hypercore import flat_tree
 from hypercore.demand import Demand
-from hypercore.errors import RemoteProtocolError, StaleProof
+from hypercore.errors import RemoteProtocolError
 from hypercore.proof import BlockRequest, Proof, ProofRequest
 from hypercore.replicate_peer import ReplicationPeer
 from hypercore.requests import Outstanding, ReplicatedCore
@@ -42,15 +42,15 @@ class BlockRequests:
                     request.peer.cancel(request.id)
 
     def next(self, peer: ReplicationPeer, now_seconds: float) -> tuple[ProofRequest, bool] | None:
-        """What to ask this peer, and whether the path trusts that its answers come in order."""
+        """What to ask this peer, and whether the path ends at a node that another answer will bring."""
         index = self._next_block(peer)
         if index is None:
             index = self._slow_block(peer, now_seconds)
         if index is None:
             return None
-        missing = self._core.missing_nodes(2 * index)
-        levels = peer.inflight.levels(2 * index, missing) if peer.answers_in_order else missing
-        return ProofRequest(self._core.fork, block=BlockRequest(index, levels)), levels < missing
+        core = self._core
+        levels, is_coming = peer.inflight.path(core.read_node, core.length, index)
+        return ProofRequest(core.fork, block=BlockRequest(index, levels)), is_coming
 
     def sent(self, request: Outstanding) -> None:
         """A request that `next` proposed is on its way."""
@@ -63,9 +63,6 @@ class BlockRequests:
         """The answer to a request; raises `StaleProof` or RemoteProtocolError."""
         if proof.block is None or proof.block.index != request.block:
             raise RemoteProtocolError(f"the answer to a request for block {request.block} is another one")
-        if request.trusts_order and self._came_too_early(proof):
-            request.peer.answers_in_order = False
-            raise StaleProof("the answer that this one builds on did not come")
         self._core.apply(proof)
 
     def done(self, index: int) -> None:
@@ -105,14 +102,13 @@ class BlockRequests:
         self._returned.clear()
         self._positions.clear()
 
-    def _came_too_early(self, proof: Proof) -> bool:
-        """True when the proof ends at a node that another answer should have brought, and did not."""
-        if proof.block is None or proof.upgrade is not None:
-            return False
-        index = 2 * proof.block.index
-        for _ in proof.block.nodes:
-            index = flat_tree.parent(index)
-        return self._core.view().read_node(index) is None
+    def missing_top(self, request: Outstanding, proof: Proof) -> int | None:
+        """The node where a proof ends, when another answer should have brought it and did not yet."""
+        if not request.builds_on_another or proof.block is None or proof.upgrade is not None:
+            return None
+        levels = len(proof.block.nodes)
+        top = flat_tree.index_of(levels, proof.block.index >> levels)
+        return top if self._core.read_node(top) is None else None
 
     def _wanted(self, index: int) -> bool:
         core = self._core

@@ -69,9 +69,12 @@ class Reader:
 
     def uint(self) -> int:
         """A variable-length integer of 1, 3, 5 or 9 bytes, at most 2^53-1."""
-        first = self._data[self._advance(1)]
+        start = self._position
+        first = self._data[start] if start < self._end else 0xFF
         if first <= 0xFC:
+            self._position = start + 1
             return first
+        self._advance(1)
         value: int
         if first == 0xFD:
             (value,) = _U16.unpack_from(self._data, self._advance(2))
@@ -188,7 +191,8 @@ class Writer:
 
     def uint(self, value: int) -> Self:
         """A variable-length integer, 0 to 2^53-1, in its shortest form."""
-        return self.raw(encode_uint(value))
+        self._parts.append(encode_uint(value))
+        return self
 
     def signed(self, value: int) -> Self:
         """A signed integer: zig-zag, then `uint`."""

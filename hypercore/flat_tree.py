@@ -2,6 +2,8 @@
 
 A node is addressed by one integer. `depth` counts levels from the leaves, `offset` counts nodes of that depth from the
 left. A tree of `length` blocks that is not a power of two is a list of perfect trees, whose tops are its full roots.
+
+A number's lowest zero bit, `~index & (index + 1)`, is how many leaves its node spans; all else follows from it.
 """
 
 
@@ -22,35 +24,34 @@ def index_of(depth: int, offset: int) -> int:
 
 def parent(index: int) -> int:
     """The node above."""
-    level = depth(index)
-    return index_of(level + 1, index >> (level + 2))
+    span = ~index & (index + 1)
+    return (index | span) & ~(span << 1)
 
 
 def sibling(index: int) -> int:
     """The other child of the same parent."""
-    level = depth(index)
-    return index_of(level, (index >> (level + 1)) ^ 1)
+    return index ^ (~index & (index + 1)) << 1
 
 
 def children(index: int) -> tuple[int, int] | None:
     """Left and right child, or None for a leaf."""
-    half = 1 << depth(index) >> 1
+    half = (~index & (index + 1)) >> 1
     return (index - half, index + half) if half else None
 
 
 def left_span(index: int) -> int:
     """The leftmost leaf node below (or at) this node."""
-    return index - (1 << depth(index)) + 1
+    return index - (~index & (index + 1)) + 1
 
 
 def right_span(index: int) -> int:
     """The rightmost leaf node below (or at) this node."""
-    return index + (1 << depth(index)) - 1
+    return index + (~index & (index + 1)) - 1
 
 
 def leaf_count(index: int) -> int:
     """How many blocks lie below (or at) this node."""
-    return 1 << depth(index)
+    return ~index & (index + 1)
 
 
 def node_count(index: int) -> int:
@@ -60,7 +61,7 @@ def node_count(index: int) -> int:
 
 def contains(index: int, other: int) -> bool:
     """True when node `other` lies in the subtree of `index`, or is `index`."""
-    return abs(other - index) < 1 << depth(index)
+    return abs(other - index) < ~index & (index + 1)
 
 
 def block_range(index: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from hypercore.errors import BlockNotAvailable, InvalidRequest, RemoteProtocolEr
 from hypercore.follow import HeadFollower
 from hypercore.messages import Data, Message, NoData, Request
 from hypercore.proof import Proof, ProofRequest, UpgradeRequest
-from hypercore.replicate_peer import WINDOW_REQUESTS, ReplicationPeer
+from hypercore.replicate_peer import ReplicationPeer
 from hypercore.requests import REQUEST_TIMEOUT_SECONDS, Outstanding, Purpose, ReplicatedCore
 from hypercore.seeking import Seeker
 
@@ -192,6 +192,7 @@ class Replicator:
     def next_requests(self, peer: ReplicationPeer) -> list[Message]:
         """Requests that fill the peer's window."""
         requests: list[Message] = []
+        self._take_ripe(peer)
         if peer.paused or self.core.frozen:
             return requests
         about_head = self._heads.next_request(peer)
@@ -206,7 +207,7 @@ class Replicator:
             seek.asked = True
             requests.append(Request(self._send(peer, Purpose.SEEK, proof, seek=seek).id, proof))
         while len(peer.inflight) < peer.window and (block := self._blocks.next(peer, self._now_seconds)) is not None:
-            request = self._send(peer, Purpose.BLOCK, block[0], trusts_order=block[1])
+            request = self._send(peer, Purpose.BLOCK, block[0], builds_on_another=block[1])
             self._blocks.sent(request)
             requests.append(Request(request.id, request.proof))
         return requests
@@ -218,14 +219,42 @@ class Replicator:
             if proof.upgrade is not None and proof.upgrade.start == 0 and not self.core.frozen:
                 self._heads.receive_head(peer, proof)
             return
-        request = peer.inflight.finish(message.request)
-        if request is None:
+        request = peer.inflight.get(message.request)
+        if request is None or request.answer is not None:
             return
         peer.has_answered = True
+        self._take_answer(request, proof)
+        self._take_ripe(peer)
+
+    def receive_no_data(self, peer: ReplicationPeer, message: NoData) -> None:
+        """A peer cannot answer; somebody else is asked."""
+        request = peer.inflight.finish(message.request)
+        if request is not None:
+            self._refuse(request)
+            self._take_ripe(peer)
+
+    def receive_extension(self, peer: ReplicationPeer, name: str, message: bytes) -> None:
+        """Hands an extension message to the handler, if there is one."""
+        if self.on_extension is not None:
+            self.on_extension(peer, name, message)
+
+    def _take_ripe(self, peer: ReplicationPeer) -> None:
+        """Takes answers that came before the one which they build on, now that it is here or will not come."""
+        while (ripe := peer.inflight.next_ripe()) is not None:
+            self._take_answer(*ripe)
+
+    def _take_answer(self, request: Outstanding, proof: Proof) -> None:
+        peer = request.peer
+        missing = self._blocks.missing_top(request, proof)
+        if missing is not None and peer.inflight.keep(request, proof, missing):
+            return
+        peer.inflight.finish(request.id)
         if proof.block is None and proof.upgrade is None and proof.hash is None:
             self._refuse(request)
             return
         try:
+            if missing is not None:
+                raise StaleProof("the answer that this one builds on did not come")
             self._take(request, proof)
         except (StaleProof, RemoteProtocolError) as problem:
             self._give_back(request)
@@ -233,19 +262,8 @@ class Replicator:
                 self._heads.proof_failed(peer, problem, self._now_seconds)
         else:
             self._finish(request, answered=True)
-            peer.window = min(WINDOW_REQUESTS, peer.window + 1)
+            peer.widen(proof)
             self._seeker.advance()
-
-    def receive_no_data(self, peer: ReplicationPeer, message: NoData) -> None:
-        """A peer cannot answer; somebody else is asked."""
-        request = peer.inflight.finish(message.request)
-        if request is not None:
-            self._refuse(request)
-
-    def receive_extension(self, peer: ReplicationPeer, name: str, message: bytes) -> None:
-        """Hands an extension message to the handler, if there is one."""
-        if self.on_extension is not None:
-            self.on_extension(peer, name, message)
 
     def _take(self, request: Outstanding, proof: Proof) -> None:
         if request.purpose in (Purpose.GROWTH, Purpose.REORG):
@@ -282,11 +300,11 @@ class Replicator:
         purpose: Purpose,
         proof: ProofRequest,
         *,
-        trusts_order: bool = False,
+        builds_on_another: bool = False,
         seek: Seek | None = None,
     ) -> Outstanding:
         id, self._next_id = self._next_id, self._next_id + 1
-        request = Outstanding(id, peer, purpose, proof, self._now_seconds, trusts_order, seek)
+        request = Outstanding(id, peer, purpose, proof, self._now_seconds, builds_on_another, seek)
         peer.inflight.add(request)
         return request
 

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from hypercore.replicate import Replicator
 
 WINDOW_REQUESTS = 48
+WINDOW_REQUESTS_MAXIMUM = 256
+WINDOW_BYTES = WINDOW_REQUESTS * 65_536
 MAX_PENDING_REQUESTS = 1024
 MAX_PENDING_WANTS = 1024
 MAX_ANNOUNCEMENTS = 1024
@@ -75,7 +77,6 @@ class ReplicationPeer:
         self.remote: Sync | None = None
         self.inflight = InFlight()
         self.window = WINDOW_REQUESTS
-        self.answers_in_order = True
         self.has_answered = False
         self.paused = False
         self.closing = False
@@ -146,6 +147,12 @@ class ReplicationPeer:
         self._urgent.append(Cancel(id))
         self.wake()
         return self.inflight.finish(id)
+
+    def widen(self, answer: Proof) -> None:
+        """Ask for one more at a time after an answer; more than WINDOW_REQUESTS only of blocks so small."""
+        size = len(answer.block.value) if answer.block is not None else 0
+        limit = max(WINDOW_REQUESTS, min(WINDOW_REQUESTS_MAXIMUM, WINDOW_BYTES // (size + 1)))
+        self.window = min(limit, self.window + 1)
 
     def send_probe(self, length: int, now_seconds: float, cause: HypercoreError) -> None:
         """Pauses the peer and asks for its signed head, to compare it with ours."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +12,7 @@ from hypercore.conflict import Conflict
 from hypercore.demand import Seek
 from hypercore.errors import HypercoreError
 from hypercore.manifest import Manifest
+from hypercore.merkle import Node, NodeReader
 from hypercore.proof import Proof, ProofRequest, TreeView, VerifiedBatch
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class ReplicatedCore(Protocol):
     def apply(self, proof: Proof, /) -> object: ...
     def adopt(self, batch: VerifiedBatch, /) -> object: ...
     def freeze(self, conflict: Conflict, /) -> None: ...
+    def read_node(self, index: int, /) -> Node | None: ...
     def missing_nodes(self, index: int, /) -> int: ...
 
 
@@ -67,7 +69,8 @@ class Purpose(Enum):
 class Outstanding:
     """A request of ours that a peer has not answered yet.
 
-    `trusts_order`: its path stops at a node that an earlier request to the same peer brings.
+    `builds_on_another`: its path stops at a node that the answer to another request to the same peer brings. `nodes`
+    are the tree nodes that the answer to a request for a block brings, `answer` is one that came too early.
     """
 
     id: int
@@ -75,8 +78,13 @@ class Outstanding:
     purpose: Purpose
     proof: ProofRequest
     sent_at_seconds: float
-    trusts_order: bool = False
+    builds_on_another: bool = False
     seek: Seek | None = None
+    nodes: list[int] = field(init=False)
+    answer: Proof | None = None
+
+    def __post_init__(self) -> None:
+        self.nodes = _nodes_of(self.proof)
 
     @property
     def block(self) -> int | None:
@@ -93,38 +101,67 @@ class Probe:
 
 
 class InFlight(dict[int, Outstanding]):
-    """Our requests at one peer by number, and the tree nodes that their answers will bring."""
+    """Our requests at one peer by number, and the tree nodes that their answers will bring.
+
+    Peers may answer in any order. An answer that comes too early stays here, and so within the peer's window.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._coming: dict[int, int] = {}
+        self._early: dict[int, list[Outstanding]] = {}
+        self._ripe: list[Outstanding] = []
 
-    def levels(self, index: int, levels: int) -> int:
-        """How far a path that must climb `levels` from node `index` really has to, given what is coming anyway."""
-        for level in range(levels):
-            if index in self._coming:
-                return level
-            index = flat_tree.parent(index)
-        return levels
+    def path(self, read: NodeReader, length: int, block: int) -> tuple[int, bool]:
+        """How many levels a path from a block must climb to a node that is stored or coming, and whether it is coming.
+
+        `length` is the log's: no path leaves its tree.
+        """
+        levels, index = 0, 2 * block
+        while index not in self._coming:
+            if read(index) is not None or abs(2 * length - index) < 1 << levels:
+                return levels, False
+            levels += 1
+            index = flat_tree.index_of(levels, block >> levels)
+        return levels, True
 
     def add(self, request: Outstanding) -> None:
         """Remember a request that is being sent."""
         self[request.id] = request
-        for index in _nodes_of(request):
+        for index in request.nodes:
             self._coming.setdefault(index, request.id)
 
     def finish(self, id: int) -> Outstanding | None:
         """Forget a request that was answered or withdrawn, and return it."""
         request = self.pop(id, None)
         if request is not None:
-            for index in _nodes_of(request):
+            for index in request.nodes:
                 if self._coming.get(index) == id:
                     del self._coming[index]
+            self._ripe += self._early.pop(id, ())
         return request
 
+    def keep(self, request: Outstanding, answer: Proof, node: int) -> bool:
+        """Keep an answer until the one that brings `node` was taken; False when none will."""
+        brings = self._coming.get(node, request.id)
+        if brings == request.id:
+            return False
+        request.answer = answer
+        self._early.setdefault(brings, []).append(request)
+        return True
 
-def _nodes_of(request: Outstanding) -> list[int]:
-    block = request.proof.block
+    def next_ripe(self) -> tuple[Outstanding, Proof] | None:
+        """A kept answer whose turn has come."""
+        while self._ripe:
+            request = self._ripe.pop()
+            answer, request.answer = request.answer, None
+            if answer is not None and self.get(request.id) is request:
+                return request, answer
+        return None
+
+
+def _nodes_of(proof: ProofRequest) -> list[int]:
+    block = proof.block
     if block is None:
         return []
     index = 2 * block.index

@@ -14,7 +14,7 @@ Applications use `hypercore.io.log.Log`, a handle of a core that decrypts and wa
 """
 
 import os
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -147,7 +147,7 @@ class Core(CoreEditor):
 
         0 also when it lies beyond the length, and an upgrade is needed first.
         """
-        return missing_nodes(self._read_node, self.length, index)
+        return missing_nodes(self.read_node, self.length, index)
 
     def apply(self, proof: Proof, *, keep_block: bool = True) -> Applied:
         """Verify an answer of a peer and store it in one atomic change.
@@ -171,29 +171,34 @@ class Core(CoreEditor):
         self._store.commit(self._change_of(batch, keep_block), sync=False)
         if batch.head is not None:
             self._set_head(batch.head.roots)
+        if self.fork != old_fork:
+            self._offsets.clear()
         return self._announce(batch, old_length, old_fork)
 
     def _change_of(self, batch: VerifiedBatch, keep_block: bool) -> Change:
-        head = None
+        head, truncate_to = None, None
         if batch.head is not None:
             head = StoredHead(batch.head.fork, batch.head.length, batch.head.signature)
-        truncate_to = batch.ancestors if head is not None and head.fork > self.fork else None
-        change = Change(truncate_to=truncate_to, nodes=batch.nodes, head=head)
-        if batch.block is None:
-            return change
-        index, value = batch.block
-        change = replace(change, bits=((index, index + 1, True),))
-        if not keep_block or (self.has(index) and truncate_to is None):
-            return change
-        shown = {node.index: node for node in batch.nodes}
-        shown |= {root.index: root for root in batch.head.roots} if batch.head else {}
-        length = head.length if head else self.length
-        if truncate_to is None:
-            offset = self._byte_offset(lambda node: shown.get(node) or self._read_node(node), length, index)
-            self._next_offset = (self.fork, index + 1, offset + len(value))
-        else:
-            offset = merkle.byte_offset(lambda node: shown.get(node) or self._read_node(node), length, 2 * index)
-        return replace(change, blocks=(StoredBlock(index, offset, len(value), value),))
+            truncate_to = batch.ancestors if head.fork > self.fork else None
+        blocks: tuple[StoredBlock, ...] = ()
+        bits: tuple[tuple[int, int, bool], ...] = ()
+        if batch.block is not None:
+            index, value = batch.block
+            bits = ((index, index + 1, True),)
+            if keep_block and (truncate_to is not None or not self.has(index)):
+                offset = self._offset_in(batch, index, {} if truncate_to is not None else self._offsets)
+                if truncate_to is None:
+                    self._remember_offset(index, offset, len(value))
+                blocks = (StoredBlock(index, offset, len(value), value),)
+        return Change(truncate_to, batch.nodes, blocks, bits, head)
+
+    def _offset_in(self, batch: VerifiedBatch, index: int, known: Mapping[int, int]) -> int:
+        """The byte offset of a block that a proof has shown."""
+        if index in known:
+            return known[index]
+        shown = {node.index: node for node in (*batch.nodes, *(batch.head.roots if batch.head else ()))}
+        length = batch.head.length if batch.head else self.length
+        return merkle.byte_offset(lambda node: shown.get(node) or self.read_node(node), length, 2 * index)
 
     def _announce(self, batch: VerifiedBatch, old_length: int, old_fork: int) -> Applied:
         if self.fork != old_fork:

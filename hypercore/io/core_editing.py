@@ -73,11 +73,12 @@ class CoreEditor(CoreState):
         fork = self.fork + 1 if fork is None else fork
         if fork <= self.fork:
             raise LocalProtocolError(f"fork {fork} is not above the present fork {self.fork}")
-        roots = merkle.read_roots(self._read_node, self._checked_length(length))
+        roots = merkle.read_roots(self.read_node, self._checked_length(length))
         head = StoredHead(fork, length, self._signature_of(roots, fork, signature))
         self._keep_for_snapshots(length, self.length, goes_back=True)
         self._store.commit(Change(truncate_to=length, head=head))
         self._set_head(roots)
+        self._offsets.clear()
         self._contiguous = min(self._contiguous, length)
         self._store.cut_data(self.byte_length)
         self._emit(Truncated(length, fork))

@@ -14,6 +14,8 @@ from hypercore.merkle import Node, NodeReader
 from hypercore.proof import HeadProof, SignedHead, TreeView, encode_head_proof
 from hypercore.quorum import needs_quorum
 
+REMEMBERED_OFFSETS_MAXIMUM = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class CoreInfo:
@@ -40,13 +42,14 @@ class CoreState:
 
     def __init__(self, store: Store, block_source: BlockSource | None) -> None:
         self._store = store
+        self.read_node: NodeReader = store.read_node
         self._source = block_source
         self._verifier: Verifier | None = None
         self._closed = False
         self._roots: tuple[Node, ...] = ()
         self._contiguous = 0
-        # (fork, block, its byte offset) behind the block that was read or written last: logs are mostly used in order.
-        self._next_offset = (-1, -1, 0)
+        # Byte offsets of blocks that were read or written lately, and of those behind them, in the present fork.
+        self._offsets: dict[int, int] = {}
         self._signed = True
         self._conflict: Conflict | None = None
         self._load()
@@ -129,7 +132,7 @@ class CoreState:
     def roots(self, length: int | None = None) -> tuple[Node, ...]:
         """The full roots of the tree, or of its first `length` blocks."""
         self._check_open()
-        return self._roots if length is None else merkle.read_roots(self._read_node, self._checked_length(length))
+        return self._roots if length is None else merkle.read_roots(self.read_node, self._checked_length(length))
 
     def tree_hash(self, length: int | None = None) -> bytes:
         """The hash that a signature covers, of the whole log or of its first `length` blocks."""
@@ -139,7 +142,7 @@ class CoreState:
         """The core as proofs see it."""
         self._check_open()
         head = self._store.head
-        return TreeView(self.key, head.fork, self._roots, head.signature, self.manifest, self._read_node, self.get)
+        return TreeView(self.key, head.fork, self._roots, head.signature, self.manifest, self.read_node, self.get)
 
     def signed_head(self) -> SignedHead:
         """The present head as a chain stores it."""
@@ -169,14 +172,14 @@ class CoreState:
         self._check_open()
         if not self.has(index):
             raise BlockNotAvailable(f"block {index} is not stored")
-        leaf = merkle.require(self._read_node, 2 * index)
+        leaf = merkle.require(self.read_node, 2 * index)
         if self._source is not None and self._source.has(index):
             value = self._source.read(index)
             if value is None:
                 raise BlockNotAvailable(f"the source of block {index} did not deliver it")
         else:
-            offset = self._byte_offset(self._read_node, self.length, index)
-            self._next_offset = (self.fork, index + 1, offset + leaf.size)
+            offset = self._byte_offset(self.read_node, self.length, index)
+            self._remember_offset(index, offset, leaf.size)
             value = self._store.read_data(offset, leaf.size)
         if crypto.leaf_hash(value) == leaf.hash:
             return value
@@ -187,7 +190,7 @@ class CoreState:
     def block_bytes(self, index: int) -> int:
         """The size of a block that is here, or of which a proof came; raises `BlockNotAvailable`."""
         self._check_open()
-        return merkle.require(self._read_node, 2 * index).size
+        return merkle.require(self.read_node, 2 * index).size
 
     def stored_bytes(self) -> int:
         """Bytes of the blocks that are here."""
@@ -201,7 +204,7 @@ class CoreState:
         here: `Replication.seek` asks peers for them.
         """
         self._check_open()
-        place = locate(self._read_node, self._roots, byte_offset, padding)
+        place = locate(self.read_node, self._roots, byte_offset, padding)
         if isinstance(place, Unknown):
             raise BlockNotAvailable(f"the tree below node {place.node.index}, which holds the byte, is not stored")
         return place
@@ -224,7 +227,7 @@ class CoreState:
     def _load(self) -> None:
         head = self._store.head
         try:
-            self._roots = merkle.read_roots(self._read_node, head.length)
+            self._roots = merkle.read_roots(self.read_node, head.length)
         except BlockNotAvailable as error:
             raise StoreCorrupt(f"the tree lost a root of the head: {error}") from None
         self._contiguous = self._store.bitfield.first_unset()
@@ -239,18 +242,20 @@ class CoreState:
         return needs_quorum(self.manifest) and len(self.signature) == crypto.SIGNATURE_SIZE
 
     def _byte_offset(self, read: NodeReader, length: int, index: int) -> int:
-        if self._next_offset[:2] == (self.fork, index):
-            return self._next_offset[2]
-        return merkle.byte_offset(read, length, 2 * index)
+        known = self._offsets.get(index)
+        return merkle.byte_offset(read, length, 2 * index) if known is None else known
+
+    def _remember_offset(self, index: int, offset: int, size: int) -> None:
+        if len(self._offsets) >= REMEMBERED_OFFSETS_MAXIMUM:
+            self._offsets.clear()
+        self._offsets[index] = offset
+        self._offsets[index + 1] = offset + size
 
     def _data_range(self, start: int, end: int) -> tuple[int, int]:
         """(first byte, count) of blocks that are here, one after another."""
-        first = merkle.byte_offset(self._read_node, self.length, 2 * start)
-        last = merkle.require(self._read_node, 2 * end - 2)
-        return first, merkle.byte_offset(self._read_node, self.length, last.index) + last.size - first
-
-    def _read_node(self, index: int) -> Node | None:
-        return self._store.read_node(index)
+        first = merkle.byte_offset(self.read_node, self.length, 2 * start)
+        last = merkle.require(self.read_node, 2 * end - 2)
+        return first, merkle.byte_offset(self.read_node, self.length, last.index) + last.size - first
 
     def _verifier_now(self) -> Verifier:
         if self._verifier is None:

@@ -1,14 +1,19 @@
 """The journal of a store: every change as one checksummed record, in two files that take turns.
 
 A file starts with a checkpoint record, the full head at the moment it was begun; the records behind it are the changes
-since. To start over, the *other* file is written from the beginning and takes effect when its checkpoint is on the
-medium. A record that a crash cut short, or whose checksum is wrong, ends the journal: it and what follows never
-happened.
+since, and eight zeros end them. To start over, the *other* file is written from the beginning and takes effect when its
+checkpoint is on the medium. A record that a crash cut short, or whose checksum is wrong, ends the journal: it and what
+follows never happened.
+
+Where records are synced, files are filled with zeros ahead, and they are written over when their turn comes again: to
+sync bytes inside a file costs one write of the medium, to sync a file that grows the file system's own journal as well.
+
+    record   payload size (u32), CRC-32 over generation (u64; nothing for a checkpoint) and payload, payload
 """
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hypercore import merkle
@@ -18,8 +23,17 @@ from hypercore.io.files import Directory, RandomFile
 from hypercore.merkle import Node
 
 MAXIMUM_RECORD_BYTES = 1 << 28
+# How much a file is made larger than it must be.
+RESERVED_BYTES_MINIMUM = 1 << 16
+RESERVED_BYTES_MAXIMUM = 1 << 20
 
 _FRAME = struct.Struct("<II")
+_END = bytes(_FRAME.size)
+# Numbers in their longest form, so that one call packs a whole item.
+_U64 = 0xFF
+_NODE = struct.Struct("<BQBQ32s")
+_BLOCK = struct.Struct("<BQBQBQ?")
+_BITS = struct.Struct("<BQBQ?")
 _NAMES = ("journal.0", "journal.1")
 
 
@@ -42,22 +56,6 @@ class StoredBlock:
     value: bytes | None
 
 
-def contiguous(blocks: Iterable[StoredBlock]) -> Iterator[tuple[int, bytes]]:
-    """(file offset, content) of blocks that lie side by side, so that each run is one write."""
-    start, end = 0, -1
-    parts: list[bytes] = []
-    for block in blocks:
-        assert block.value is not None
-        if block.offset != end:
-            if parts:
-                yield start, b"".join(parts)
-            start, parts = block.offset, []
-        parts.append(block.value)
-        end = block.offset + block.size
-    if parts:
-        yield start, parts[0] if len(parts) == 1 else b"".join(parts)
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """One atomic change of a store, applied in this order: cut to `truncate_to` blocks, nodes, blocks, bits, head.
@@ -71,17 +69,28 @@ class Change:
     bits: tuple[tuple[int, int, bool], ...] = ()
     head: StoredHead | None = None
 
-    def encode(self) -> bytes:
-        """The record's payload."""
-        out = Writer().uint(0 if self.truncate_to is None else self.truncate_to + 1)
-        nodes = [b"%b%b%b" % (encode_uint(node.index), encode_uint(node.size), node.hash) for node in self.nodes]
-        out.uint(len(nodes)).raw(b"".join(nodes))
-        out.array(self.blocks, _write_block)
-        out.array(self.bits, lambda writer, run: writer.uint(run[0]).uint(run[1]).boolean(run[2]))
-        out.boolean(self.head is not None)
-        if self.head is not None:
-            write_head(out, self.head)
-        return out.finish()
+    @property
+    def gives_up(self) -> bool:
+        """True when something that was stored no longer is."""
+        return self.truncate_to is not None or not all(value for _, _, value in self.bits)
+
+    def encode(self, inline_bytes_maximum: int) -> bytes:
+        """The record's payload, without the contents of blocks that are larger than this."""
+        parts = [encode_uint(0 if self.truncate_to is None else self.truncate_to + 1), encode_uint(len(self.nodes))]
+        parts += [_NODE.pack(_U64, node.index, _U64, node.size, node.hash) for node in self.nodes]
+        parts.append(encode_uint(len(self.blocks)))
+        for block in self.blocks:
+            value = block.value if block.size <= inline_bytes_maximum else None
+            parts.append(_BLOCK.pack(_U64, block.index, _U64, block.offset, _U64, block.size, value is not None))
+            if value is not None:
+                parts.append(value)
+        parts.append(encode_uint(len(self.bits)))
+        parts += [_BITS.pack(_U64, start, _U64, end, value) for start, end, value in self.bits]
+        if self.head is None:
+            parts.append(b"\x00")
+        else:
+            parts += (b"\x01", encode_head(self.head))
+        return b"".join(parts)
 
     @classmethod
     def decode(cls, data: bytes) -> "Change":
@@ -96,20 +105,14 @@ class Change:
         return cls(truncate_to - 1 if truncate_to else None, nodes, blocks, bits, head)
 
 
-def _write_block(out: Writer, block: StoredBlock) -> None:
-    out.uint(block.index).uint(block.offset).uint(block.size).boolean(block.value is not None)
-    if block.value is not None:
-        out.raw(block.value)
-
-
 def _read_block(reader: Reader) -> StoredBlock:
     index, offset, size = reader.uint(), reader.uint(), reader.uint()
     return StoredBlock(index, offset, size, reader.fixed(size) if reader.boolean() else None)
 
 
-def write_head(out: Writer, head: StoredHead) -> None:
-    """Encode a head."""
-    out.uint(head.fork).uint(head.length).buffer(head.signature)
+def encode_head(head: StoredHead) -> bytes:
+    """The bytes of a head."""
+    return Writer().uint(head.fork).uint(head.length).buffer(head.signature).finish()
 
 
 def read_head(reader: Reader) -> StoredHead:
@@ -118,10 +121,12 @@ def read_head(reader: Reader) -> StoredHead:
 
 
 class Journal:
-    """Appends records, starts over, and reads back what survived."""
+    """Appends records, starts over, and reads back what survived. With `reserves` files are made large ahead."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, *, reserves: bool) -> None:
+        self._reserves = reserves
         self._files: tuple[RandomFile, ...] = tuple(directory.open(name) for name in _NAMES)
+        self._reserved = [file.size() for file in self._files]
         self._current = 0
         self.generation = 0
         self.size = 0
@@ -161,21 +166,28 @@ class Journal:
         return sum(file.size() for file in self._files)
 
     def lost_bytes(self) -> int:
-        """Bytes behind the last accepted record."""
-        return self._files[self._current].size() - self.size
-
-    def append(self, payload: bytes, *, sync: bool = False) -> None:
-        """Add one record; with `sync` it is on the medium when this returns."""
+        """Bytes of the records behind the last accepted one, whole or not."""
         file = self._files[self._current]
+        end = max((end for end, _ in _records(file, self.size, self.generation)), default=self.size)
+        begun = file.read(end, _FRAME.size)
+        if any(begun):
+            claimed = _FRAME.size + int.from_bytes(begun[:4], "little")
+            end = min(file.size(), end + claimed)
+        return end - self.size
+
+    def append(self, payload: bytes) -> None:
+        """Add one record; it is on the medium after `sync`."""
+        file, record = self._files[self._current], _frame(payload, self.generation)
         try:
-            file.write(self.size, _frame(payload, self.generation))
+            if self._reserves and self.size + len(record) > self._reserved[self._current]:
+                self._reserve(self.size + len(record))
+            file.write(self.size, record)
         except OSError:
             # What a full disk left of the record would otherwise lie behind the next, perhaps shorter one.
             file.truncate(self.size)
+            self._reserved[self._current] = self.size
             raise
-        if sync:
-            file.sync()
-        self.size += _FRAME.size + len(payload)
+        self.size += len(record) - len(_END)
 
     def sync(self) -> None:
         """Return once every record is on the medium."""
@@ -185,18 +197,34 @@ class Journal:
         """Begin the other file with a checkpoint. Everything the old records did must be on the medium already."""
         number = 1 - self._current if self.generation else 0
         file = self._files[number]
-        file.truncate(0)
-        out = Writer().uint(self.generation + 1)
-        write_head(out, head)
-        record = _frame(out.finish(), None)
+        record = _frame(encode_uint(self.generation + 1) + encode_head(head), None)
         try:
             file.write(0, record)
             file.sync()
         except OSError:
             # A checkpoint that nobody knows of must not outrank the records that still follow in the present file.
             file.truncate(0)
+            self._reserved[number] = 0
             raise
-        self._current, self.generation, self.size = number, self.generation + 1, len(record)
+        self._current, self.generation, self.size = number, self.generation + 1, len(record) - len(_END)
+
+    def trim(self) -> None:
+        """Give back the space that no record needs."""
+        for number, file in enumerate(self._files):
+            self._reserved[number] = self.size if number == self._current else 0
+            file.truncate(self._reserved[number])
+
+    def _reserve(self, needed: int) -> None:
+        """Make the present file larger than is needed now, unless the disk is too full for that."""
+        file, reserved = self._files[self._current], self._reserved[self._current]
+        start = max(self.size, reserved)
+        wanted = needed + min(max(reserved, RESERVED_BYTES_MINIMUM), RESERVED_BYTES_MAXIMUM)
+        try:
+            file.write(start, bytes(wanted - start))
+        except OSError:
+            file.truncate(start)
+        else:
+            self._reserved[self._current] = wanted
 
     def close(self) -> None:
         """Close both files."""
@@ -210,7 +238,7 @@ def _checksum(payload: bytes, generation: int | None) -> int:
 
 
 def _frame(payload: bytes, generation: int | None) -> bytes:
-    return _FRAME.pack(len(payload), _checksum(payload, generation)) + payload
+    return b"".join((_FRAME.pack(len(payload), _checksum(payload, generation)), payload, _END))
 
 
 def _records(file: RandomFile, offset: int, generation: int | None) -> Iterator[tuple[int, bytes]]:

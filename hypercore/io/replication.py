@@ -230,7 +230,8 @@ class Replication:
         if not core.has(index):
             replicator = self._replicators.get(core.discovery_key) or self.add(core)
             demand = replicator.want(index, index + 1, urgent=True)
-            await self._fetch(core, demand, lambda: core.has(index), timeout_seconds, f"block {index}")
+            here = partial(core.has, index)
+            await self._fetch(core, demand, here, timeout_seconds, f"block {index}", partial(_may_bring, index))
         return core.get(index)
 
     @asynccontextmanager
@@ -244,19 +245,30 @@ class Replication:
             replicator.release(demand)
 
     async def _fetch(
-        self, core: Core, demand: Demand, complete: Callable[[], bool], timeout_seconds: float | None, what: str
+        self,
+        core: Core,
+        demand: Demand,
+        complete: Callable[[], bool],
+        timeout_seconds: float | None,
+        what: str,
+        wakes: Callable[[CoreEvent], bool] = lambda event: True,
     ) -> None:
         replicator = self._replicators[core.discovery_key]
         try:
-            await self._until(core, complete, timeout_seconds, what)
+            await self._until(core, complete, timeout_seconds, what, wakes)
         finally:
             replicator.release(demand)
 
     async def _until(
-        self, core: Core, condition: Callable[[], bool], timeout_seconds: float | None, what: str
+        self,
+        core: Core,
+        condition: Callable[[], bool],
+        timeout_seconds: float | None,
+        what: str,
+        wakes: Callable[[CoreEvent], bool] = lambda event: True,
     ) -> None:
         changed = trio.Event()
-        unsubscribe = core.subscribe(lambda event: changed.set())
+        unsubscribe = core.subscribe(lambda event: changed.set() if wakes(event) else None)
         try:
             with trio.move_on_after(timeout_seconds if timeout_seconds is not None else float("inf")) as scope:
                 while not condition():
@@ -340,6 +352,11 @@ def _forward(replicator: Replicator, event: CoreEvent) -> None:
             replicator.core_signed()
         case Conflicted():
             replicator.core_frozen()
+
+
+def _may_bring(index: int, event: CoreEvent) -> bool:
+    """False for another block's arrival: many readers may wait at once, and it must not wake them all."""
+    return not isinstance(event, Downloaded) or event.index == index
 
 
 async def _wait_then_cancel(event: trio.Event, scope: trio.CancelScope) -> None:

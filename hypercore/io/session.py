@@ -21,7 +21,8 @@ from hypercore.replicate_peer import ReplicationPeer
 from hypercore.secret_stream import HEADER_BYTES, SecretStream
 
 READ_BYTES = 256 * 1024
-SEND_BYTES = 256 * 1024
+SEND_BYTES = 64 * 1024
+MESSAGES_IN_A_ROW = 32
 KEEP_ALIVE_SECONDS = 5.0
 HANDSHAKE_TIMEOUT_SECONDS = 15.0
 SEND_TIMEOUT_SECONDS = 60.0
@@ -167,7 +168,7 @@ class Session:
         while data := await self._stream.receive_some(READ_BYTES):
             for plaintext in self._secret.receive_bytes(data):
                 self._mux.receive(plaintext)
-                self._handle_events()
+                await self._handle_events()
             self._establish()
             self._wake()
 
@@ -198,17 +199,23 @@ class Session:
             parts += [self._secret.send(plaintext) for plaintext in self._mux.flush()]
         return b"".join(parts)
 
-    def _handle_events(self) -> None:
+    async def _handle_events(self) -> None:
+        """Works off what a message brought; the peer gets its next requests while we are still at it."""
+        handled = 0
         while (event := self._mux.next_event()) is not None:
             match event:
                 case ChannelMessage(channel=channel):
                     self._peers[channel].receive(event.type, event.body)
                 case ChannelOpened(channel=channel):
-                    self._peers[channel].opened(event.handshake)
+                    if channel in self._peers:
+                        self._peers[channel].opened(event.handshake)
                 case ChannelClosed(channel=channel):
                     self._drop(channel)
                 case OpenRequested():
                     self._answer_open(event)
+            handled += 1
+            if handled % MESSAGES_IN_A_ROW == 0:
+                await trio.lowlevel.checkpoint()
 
     def _answer_open(self, event: OpenRequested) -> None:
         replicator = None

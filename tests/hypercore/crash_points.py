@@ -31,6 +31,8 @@ from hypercore.proof import BlockRequest, ProofRequest, UpgradeRequest
 KEY_PAIR = KeyPair.from_seed(b"\x01" * 32)
 JOURNAL_BYTES = 3000
 SECTOR_BYTES = 512
+# One large block of a batch goes into the journal, two do not.
+INLINE_BYTES = store_module.INLINE_BLOCK_BYTES_MAXIMUM + 1000
 BLOCK_SIZES = (0, 30, 700, store_module.INLINE_BLOCK_BYTES_MAXIMUM + 1)
 
 
@@ -237,7 +239,8 @@ def check(left: MemoryDirectory, done: int, workload: Workload, *, kept: bool) -
 
 def run(kind: str, seed: int, steps: int) -> Counter[str]:
     """Try every crash point of one workload; returns how many there were, by kind of crash."""
-    limit, store_module.JOURNAL_BYTES_MAXIMUM = store_module.JOURNAL_BYTES_MAXIMUM, JOURNAL_BYTES
+    limits = store_module.JOURNAL_BYTES_MAXIMUM, store_module.INLINE_SYNCED_BYTES_MAXIMUM
+    store_module.JOURNAL_BYTES_MAXIMUM, store_module.INLINE_SYNCED_BYTES_MAXIMUM = JOURNAL_BYTES, INLINE_BYTES
     try:
         workload = WORKLOADS[kind](seed, steps)
         points = Counter[str]()
@@ -251,7 +254,7 @@ def run(kind: str, seed: int, steps: int) -> Counter[str]:
                 raise AssertionError(f"{kind} {seed}, {crash} after {done} operations: {error}") from error
         return points
     finally:
-        store_module.JOURNAL_BYTES_MAXIMUM = limit
+        store_module.JOURNAL_BYTES_MAXIMUM, store_module.INLINE_SYNCED_BYTES_MAXIMUM = limits
 
 
 def main(wanted: int) -> None:

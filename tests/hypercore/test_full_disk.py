@@ -62,8 +62,9 @@ class LimitedDirectory(MemoryDirectory):
 
 @pytest.fixture(autouse=True)
 def small_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes checkpoints happen in the middle of the work."""
+    """Makes checkpoints happen in the middle of the work, and large blocks stay out of the journal."""
     monkeypatch.setattr(store_module, "JOURNAL_BYTES_MAXIMUM", 2000)
+    monkeypatch.setattr(store_module, "INLINE_SYNCED_BYTES_MAXIMUM", LARGE - 1)
 
 
 def filled() -> tuple[LimitedDirectory, Core]:
