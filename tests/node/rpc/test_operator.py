@@ -77,14 +77,14 @@ async def test_what_names_no_peer_is_2002(operator: RpcNode, method: str, peer: 
 
 
 async def test_log_levels_are_set_and_reset(operator: RpcNode) -> None:
-    await operator.call("system_resetLogFilter")  # to the level that the node began with
-    await operator.call("system_resetLogFilter")  # levels belong to the process: another test may have set them
-    before = logging.getLogger("node.some.room").getEffectiveLevel()
-    await operator.call("system_addLogFilter", "some.room=trace")
-    assert logging.getLogger("node.some.room").getEffectiveLevel() == logging.DEBUG
+    room = logging.getLogger("node.operators.room")  # levels belong to the process: a name of this test's own
+    await operator.call("system_resetLogFilter")
+    before = room.getEffectiveLevel()
+    await operator.call("system_addLogFilter", "operators.room=trace")
+    assert room.getEffectiveLevel() == logging.DEBUG
     assert (await operator.error("system_addLogFilter", "loud"))["code"] == errors.INVALID_PARAMS
     await operator.call("system_resetLogFilter")
-    assert logging.getLogger("node.some.room").getEffectiveLevel() == before
+    assert room.getEffectiveLevel() == before
 
 
 async def test_the_off_chain_store_is_read_and_written(operator: RpcNode) -> None:
