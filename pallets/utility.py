@@ -17,7 +17,15 @@ from runtime.pallet import Pallet, call, constant
 from runtime.types import U16, U32, AccountId, Ok
 from runtime.weights import DispatchClass, PostDispatchInfo, Weight
 
-_OVERHEAD = heaviest(weights.BATCH, weights.BATCH_ALL, weights.FORCE_BATCH, weights.AS_DERIVATIVE)
+_OVERHEAD = heaviest(
+    weights.BATCH,
+    weights.BATCH_ALL,
+    weights.FORCE_BATCH,
+    weights.AS_DERIVATIVE,
+    weights.DISPATCH_AS,
+    weights.DISPATCH_AS_FALLIBLE,
+    weights.IF_ELSE,
+)
 _ITEM_WEIGHT = heaviest(weights.BATCH_PER_CALL, weights.BATCH_ALL_PER_CALL, weights.FORCE_BATCH_PER_CALL)
 _DERIVATIVE_DOMAIN = b"modlpy/utilisuba"
 _DERIVATIVE_CODEC = codec_for(tuple[AccountId, U16])

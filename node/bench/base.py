@@ -24,7 +24,7 @@ from runtime.construct import Runtime
 from runtime.crypto import blake2_256
 from runtime.extrinsic import SignatureCache, Signer, sign_extrinsic
 from runtime.genesis import ChainSpec, GenesisBlock, build_genesis, no_node
-from runtime.header import Header, PreRuntime
+from runtime.header import Consensus, Header
 from runtime.state import DictState
 from runtime.transition import BlockExecution, ExecutedBlock
 from runtime.trie import EMPTY_ROOT, update
@@ -91,7 +91,7 @@ def block_and_extrinsic(runtime: Runtime, spec: ChainSpec, key: Keypair) -> dict
     state.apply(genesis.changes)
     nodes = dict(genesis.trie.new)
     slot = 1_000_000_000
-    digest = (aura.slot_item(slot), PreRuntime(ONION_ENGINE, _reveal(runtime, state, key, slot)))
+    digest = (aura.slot_item(slot), Consensus(ONION_ENGINE, _reveal(runtime, state, key, slot)))
     codec = runtime.extrinsic_codec
     inherent = codec.encode_bare(RuntimeCall("Timestamp", "set", {"now": slot * spec.slot_duration_ms}))
     remark = sign_extrinsic(

@@ -9,12 +9,14 @@ from typing import Any, Final
 from node.bench.measure import BenchmarkFailed, Sample
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
+from runtime.crypto import twox128
 from runtime.genesis import ChainSpec, build_genesis
 from runtime.header import Digest
 from runtime.origin import Origin, Root, Signed
 from runtime.state import DictState, Overlay
 
 ROOT: Final = Root()
+EVENTS_KEY: Final = twox128(b"System") + twox128(b"Events")
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,12 @@ class Ground:
         return ground
 
     def prepare(self, work: Callable[[], object]) -> None:
-        """Change the state for all measurements that follow."""
+        """Change the state for all measurements that follow; events are forgotten, as between two blocks."""
         overlay = Overlay(self.state)
         with self.runtime.bind(overlay):
             work()
         self.state.apply(overlay.changes())
+        self.state.pairs.pop(EVENTS_KEY, None)
 
     def copy(self) -> Ground:
         """The same ground, to be prepared differently."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from node.bench.delegation import multisig_scenarios, proxy_scenarios
 from node.bench.ground import ROOT, Ground
 from node.bench.measure import Sample, Scenario
 from pallets.aura import AURA_ENGINE, Aura
@@ -18,23 +19,22 @@ from runtime.account import Id
 from runtime.call import RuntimeCall
 from runtime.crypto import blake2_256
 from runtime.header import Digest, PreRuntime
-from runtime.origin import NoneOrigin
+from runtime.origin import NoneOrigin, Signed, SystemOrigin
 from runtime.version import runtime_code
 from runtime.weights import Weight
 
 MANY = 100
 REMARK = RuntimeCall("System", "remark", {"remark": b""})
+ROOT_ONLY = RuntimeCall("Sudo", "remove_key", {})
+NOTHING = RuntimeCall("System", "set_storage", {"items": ()})
 KIBIBYTE = 1_024
 
 
 def core_scenarios(ground: Ground) -> Iterator[Scenario]:
-    """The scenarios of System, Timestamp, Balances, Sudo, Utility, Scheduler and the hooks."""
-    yield from _system(ground)
-    yield Scenario("Timestamp", "SET", lambda _: _timestamp(ground))
-    yield from _balances(ground)
-    yield from _nested(ground)
-    yield from _scheduler(ground)
-    yield Scenario("Aura", "ON_INITIALIZE", lambda _: _aura(ground))
+    """The scenarios of those pallets of `pallets.compose.core_pallets` that the runtime has."""
+    for name, scenarios in _OF_PALLET.items():
+        if any(pallet.name == name for pallet in ground.runtime.pallets):
+            yield from scenarios(ground)
 
 
 def _system(ground: Ground) -> Iterator[Scenario]:
@@ -68,7 +68,11 @@ def _raw_storage(ground: Ground, function: str) -> Callable[[int], Sample]:
     return make
 
 
-def _timestamp(ground: Ground) -> Sample:
+def _timestamp(ground: Ground) -> Iterator[Scenario]:
+    yield Scenario("Timestamp", "SET", lambda _: _inherent(ground))
+
+
+def _inherent(ground: Ground) -> Sample:
     """The inherent of a block in the slot of its time."""
     aura = ground.runtime.pallet("Aura")
     assert isinstance(aura, Aura)
@@ -89,16 +93,24 @@ def _balances(ground: Ground) -> Iterator[Scenario]:
     yield _fixed(ground, "Balances", "force_set_balance", {"who": new, "new_free": amount}, as_root=True)
 
 
-def _nested(ground: Ground) -> Iterator[Scenario]:
+def _sudo(ground: Ground) -> Iterator[Scenario]:
     bob = Id(ground.bob)
     yield _fixed(ground, "Sudo", "sudo", {"call": REMARK})
     yield _fixed(ground, "Sudo", "sudo_unchecked_weight", {"call": REMARK, "weight": Weight(1)})
     yield _fixed(ground, "Sudo", "sudo_as", {"who": bob, "call": REMARK})
     yield _fixed(ground, "Sudo", "set_key", {"new": bob})
     yield _fixed(ground, "Sudo", "remove_key", {})
+
+
+def _utility(ground: Ground) -> Iterator[Scenario]:
     for function in ("batch", "batch_all", "force_batch"):
         yield Scenario("Utility", function.upper(), _batch(ground, function), "CALL", (0, MANY))
     yield _fixed(ground, "Utility", "as_derivative", {"index": 1, "call": REMARK})
+    as_bob = {"as_origin": SystemOrigin(Signed(ground.bob)), "call": REMARK}
+    yield _fixed(ground, "Utility", "dispatch_as", as_bob, as_root=True)
+    yield _fixed(ground, "Utility", "dispatch_as_fallible", as_bob, as_root=True)
+    yield _fixed(ground, "Utility", "with_weight", {"call": NOTHING, "weight": Weight(1)}, as_root=True)
+    yield _fixed(ground, "Utility", "if_else", {"main": ROOT_ONLY, "fallback": REMARK})
 
 
 def _batch(ground: Ground, function: str) -> Callable[[int], Sample]:
@@ -109,6 +121,7 @@ def _scheduler(ground: Ground) -> Iterator[Scenario]:
     """An agenda is one stored value, read and written whole: every call costs more the more tasks it holds."""
     name, later = b"n" * 32, 1_000
     plain: dict[str, Any] = {"maybe_periodic": (10, 10), "priority": 0, "call": REMARK}
+    retry: dict[str, Any] = {"retries": 3, "period": 10}
     calls: dict[str, dict[str, Any]] = {
         "schedule": {"when": later, **plain},
         "schedule_after": {"after": later - 2, **plain},
@@ -116,6 +129,10 @@ def _scheduler(ground: Ground) -> Iterator[Scenario]:
         "schedule_named_after": {"id": name, "after": later - 2, **plain},
         "cancel": {"when": later, "index": 0},
         "cancel_named": {"id": name},
+        "set_retry": {"task": (later, 0), **retry},
+        "set_retry_named": {"id": name, **retry},
+        "cancel_retry": {"task": (later, 0)},
+        "cancel_retry_named": {"id": name},
     }
     for function, arguments in calls.items():
         yield Scenario("Scheduler", function.upper(), _with_agenda(ground, function, arguments), "TASK", (1, MANY))
@@ -128,10 +145,12 @@ def _with_agenda(ground: Ground, function: str, arguments: dict[str, Any]) -> Ca
         task = {"when": 1_000, "maybe_periodic": None, "priority": 0, "call": REMARK}
         for _ in range(size - 1):
             full.do("Scheduler", "schedule", task, ROOT)
-        if function.startswith("cancel"):
-            full.do("Scheduler", "schedule_named", {"id": b"n" * 32, **task}, ROOT)
-        else:
+        if function.startswith("schedule"):
             full.do("Scheduler", "schedule", task, ROOT)
+        else:
+            full.do("Scheduler", "schedule_named", {"id": b"n" * 32, **task}, ROOT)
+        if function.startswith("cancel_retry"):
+            full.do("Scheduler", "set_retry_named", {"id": b"n" * 32, "retries": 3, "period": 10}, ROOT)
         return full.call("Scheduler", function, arguments, ROOT)
 
     return make
@@ -148,7 +167,11 @@ def _agenda(ground: Ground, size: int) -> Sample:
     return Sample(due.runtime, due.state, lambda: scheduler.on_initialize(when))
 
 
-def _aura(ground: Ground) -> Sample:
+def _aura(ground: Ground) -> Iterator[Scenario]:
+    yield Scenario("Aura", "ON_INITIALIZE", lambda _: _slot(ground))
+
+
+def _slot(ground: Ground) -> Sample:
     aura = ground.runtime.pallet("Aura")
     assert isinstance(aura, Aura)
     begun = ground.copy()
@@ -162,3 +185,16 @@ def _fixed(
 ) -> Scenario:
     origin = ROOT if as_root else None
     return Scenario(pallet, function.upper(), lambda _: ground.call(pallet, function, arguments, origin))
+
+
+_OF_PALLET: dict[str, Callable[[Ground], Iterator[Scenario]]] = {
+    "System": _system,
+    "Timestamp": _timestamp,
+    "Balances": _balances,
+    "Sudo": _sudo,
+    "Utility": _utility,
+    "Scheduler": _scheduler,
+    "Multisig": multisig_scenarios,
+    "Proxy": proxy_scenarios,
+    "Aura": _aura,
+}

@@ -7,6 +7,6 @@ from pallets.weights import measured
 
 FORCE_SET_BALANCE = measured(36_000_000, reads=2, writes=2)
 FORCE_TRANSFER = measured(36_000_000, reads=2, writes=2)
-TRANSFER_ALL = measured(38_000_000, reads=2, writes=2)
-TRANSFER_ALLOW_DEATH = measured(38_000_000, reads=2, writes=2)
-TRANSFER_KEEP_ALIVE = measured(37_000_000, reads=2, writes=2)
+TRANSFER_ALL = measured(37_000_000, reads=2, writes=2)
+TRANSFER_ALLOW_DEATH = measured(37_000_000, reads=2, writes=2)
+TRANSFER_KEEP_ALIVE = measured(36_000_000, reads=2, writes=2)
