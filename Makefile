@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup dev test test-large crash fuzz lint localnet bench lock clean
+.PHONY: setup dev test test-large crash fuzz lint localnet bench weights lock clean
 
 # The stamp is newer than everything that decides what is installed.
 $(VENV)/.installed: requirements.lock pyproject.toml scripts/system-packages
@@ -54,6 +54,10 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Measures every call anew; the weights are part of the runtime, so they are committed.
+weights: setup
+	$(BIN)/python -m node.cli bench pallets --scenarios benchmarks.market_weights:scenarios --out pallets/weights
 
 # Writes the lock file anew from the ranges in pyproject.toml.
 lock: setup

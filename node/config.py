@@ -1,5 +1,6 @@
 """What a node is told when it starts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,8 +48,14 @@ class NodeConfig:
     blocks: BlockMode = "interval"
     sealing_workers: int = 2
     finding: FindingConfig = NOWHERE
+    upgradable: bool = False
+    """The base path holds a development chain of this chain file whose runtime may have been upgraded since: its
+    genesis is not made again to compare it, and it goes on with the source at hand."""
     network_seed: bytes | None = None
     """The 32-byte seed of the node's own peer id; by default that of its validator's or first provider's noise key."""
+
+    on_runtime_bug: Callable[[Exception], None] | None = None
+    """Hears of exceptions of the runtime while blocks are made; without it they stop the node."""
 
     rpc_hosts: frozenset[str] = frozenset()
     rpc_origins: frozenset[str] = frozenset()

@@ -21,6 +21,7 @@ import trio
 from node.chain.author import Author, AuthoringMode, WrongAuthorKey
 from node.chain.chain import Chain
 from node.chain.clock import AdjustableClock, SystemClock
+from node.chain.opening import open_chain
 from node.chain.transactions import Transactions
 from node.client.local import LocalChain
 from node.config import NodeConfig, StartRefused
@@ -36,14 +37,8 @@ from node.rpc.backend import Backend, NodeIdentity
 from node.rpc.development import Development, development_clock
 from node.rpc.methods.every import registry_of
 from node.rpc.server import RpcConfig, RpcServer, open_port
-from node.runtime_source import node_runtime
-from node.store.chain_store import ChainStore
-from node.store.errors import StoreError
 from node.txpool.pool import TransactionPool
-from pallets.chain import runtime_for
 from runtime.construct import Runtime
-from runtime.genesis import ChainSpec, GenesisError, build_genesis
-from runtime.version import CODE_KEY
 
 if TYPE_CHECKING:
     from node.finding import Finding
@@ -56,7 +51,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("node")
 
-SOURCE_DIGEST_BYTES: Final = 32
 FIRST_PEER_SECONDS: Final = 10.0
 """A validator with bootnodes waits so long for a first peer, lest it builds on a head that the others have left."""
 
@@ -95,7 +89,7 @@ async def run_node(config: NodeConfig) -> None:
 async def open_node(config: NodeConfig) -> AsyncIterator[Node]:
     """A running node while the block of code runs. Raises StartRefused with one sentence."""
     async with AsyncExitStack() as stack:
-        store, runtime = _open_chain(config)
+        store, runtime = open_chain(config)
         stack.callback(store.close)
         clock = development_clock(store, runtime) if config.is_development else SystemClock()
         chain = Chain(store, runtime, clock)
@@ -119,6 +113,11 @@ async def open_node(config: NodeConfig) -> AsyncIterator[Node]:
         yield node
 
 
+def has_market(runtime: Runtime) -> bool:
+    """Whether hosting services have something to do on a chain."""
+    return any(pallet.name == "DatDot" for pallet in runtime.pallets)
+
+
 @dataclass
 class _Started:
     """What exists only once the network has started."""
@@ -128,41 +127,6 @@ class _Started:
     @property
     def may_author(self) -> bool:
         return self.network is None or not self.network.is_major_syncing
-
-
-def _open_chain(config: NodeConfig) -> tuple[ChainStore, Runtime]:
-    try:
-        runtime = node_runtime(config.spec)
-        genesis = build_genesis(runtime, config.spec)
-    except GenesisError as error:
-        raise StartRefused(f"the chain file has a mistake: {error}") from None
-    try:
-        config.base_path.mkdir(parents=True, exist_ok=True)
-        store = ChainStore.open(config.base_path / "chain", archive=config.archive)
-    except StoreError as error:
-        raise StartRefused(str(error)) from None
-    except OSError as error:
-        raise StartRefused(f"cannot use {config.base_path}: {error.strerror}") from None
-    if store.is_empty:
-        store.put_genesis(genesis)
-    elif not _is_same_chain(store, config.spec, genesis.header.hash):
-        store.close()
-        raise StartRefused(
-            f"{config.base_path} holds another chain than the chain file describes; use another directory"
-        )
-    return store, runtime
-
-
-def _is_same_chain(store: ChainStore, spec: ChainSpec, genesis_hash: bytes) -> bool:
-    """Whether the store was begun from this chain file, by this version of the runtime or by the one it asks for.
-
-    With another version the node follows and serves what it has; the author refuses and names the version.
-    """
-    if store.genesis_hash == genesis_hash:
-        return True
-    code = store.state(store.best.hash).get(CODE_KEY) or b""
-    begun_with = runtime_for(spec, source_digest=code[:SOURCE_DIGEST_BYTES].ljust(SOURCE_DIGEST_BYTES, b"\0"))
-    return store.genesis_hash == build_genesis(begun_with, spec).header.hash
 
 
 def _author(
@@ -177,8 +141,12 @@ def _author(
         if key.account_id not in authorities:
             log.warning("this key is not among the chain's authorities: it makes no blocks", key=key.account_id.hex())
     mode = AuthoringMode(config.blocks)
+
+    def may_author() -> bool:
+        return started.may_author
+
     try:
-        return Author(chain, transactions, keys, mode=mode, may_author=lambda: started.may_author)
+        return Author(chain, transactions, keys, mode=mode, may_author=may_author, on_bug=config.on_runtime_bug)
     except WrongAuthorKey as error:
         raise StartRefused(str(error)) from None
 
@@ -346,6 +314,8 @@ async def _with_services(
 
     api = LocalChain(chain, transactions)
     node = Node(config, chain, transactions, author, api, rpc_port, network, SealingBoard())
+    if config.providers and not has_market(chain.runtime):
+        raise StartRefused("this chain has no hosting market (the pallet DatDot): there is nothing to provide")
     if config.providers:
         pool = await stack.enter_async_context(SealPool(workers=config.sealing_workers))
         finding = await stack.enter_async_context(Finding.start(config.finding, config.host))

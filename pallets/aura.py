@@ -12,19 +12,18 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pallets.system import System
+from pallets.weights import aura as weights
 from runtime.errors import InvalidBlock, InvariantBroken
 from runtime.genesis import GenesisError, GenesisPath, read_account, read_list, read_mapping
 from runtime.header import Consensus, Digest, PreRuntime
 from runtime.pallet import Pallet, constant
 from runtime.storage import StorageValue
 from runtime.types import U64, AccountId, MaxLength
-from runtime.weights import PICOSECONDS_PER_MICROSECOND, Weight
+from runtime.weights import Weight
 
 AURA_ENGINE = b"aura"
 SLOT_BYTES = 8
 MAX_AUTHORITIES = 100
-
-_ON_INITIALIZE_WEIGHT = Weight(15 * PICOSECONDS_PER_MICROSECOND)
 
 Authorities = Annotated[tuple[AccountId, ...], MaxLength(MAX_AUTHORITIES)]
 
@@ -94,7 +93,7 @@ class Aura(Pallet):
         if slot <= parent_slot:
             raise InvalidBlock(f"slot {slot} does not follow the parent's slot {parent_slot}")
         self.slot.put(slot)
-        return _ON_INITIALIZE_WEIGHT
+        return weights.ON_INITIALIZE
 
     def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
         """Read `authorities`: a list of addresses, in the order of their turns."""

@@ -16,6 +16,8 @@ from typing import Annotated, ClassVar
 from pallets.balances import Balances, HoldReason
 from pallets.nested import Outcome, class_around, outcome_of, weight_of
 from pallets.system import System
+from pallets.weights import heaviest
+from pallets.weights import multisig as weights
 from runtime.call import RuntimeCall
 from runtime.codec import codec_for
 from runtime.crypto import blake2_256
@@ -25,13 +27,25 @@ from runtime.origin import Origin, Signed, ensure_signed
 from runtime.pallet import Pallet, call, constant
 from runtime.storage import BLAKE2_128_CONCAT, TWOX_64_CONCAT, StorageDoubleMap
 from runtime.types import U16, U32, U128, AccountId, Bytes32, MaxLength, type_path
-from runtime.weights import PICOSECONDS_PER_MICROSECOND, Pays, PostDispatchInfo, Weight
+from runtime.weights import Pays, PostDispatchInfo, Weight
 
 MOST_SIGNATORIES = 100
 """Signatories of one account; the constant MaxSignatories may be lower, never higher."""
 _ACCOUNT_DOMAIN = b"modlpy/utilisuba"
-_OPERATE_WEIGHT = Weight(120 * PICOSECONDS_PER_MICROSECOND)
-_SIGNATORY_WEIGHT = Weight(PICOSECONDS_PER_MICROSECOND)
+_OPERATE_WEIGHT = heaviest(
+    weights.AS_MULTI,
+    weights.AS_MULTI_THRESHOLD_1,
+    weights.APPROVE_AS_MULTI,
+    weights.CANCEL_AS_MULTI,
+    weights.POKE_DEPOSIT,
+)
+_SIGNATORY_WEIGHT = heaviest(
+    weights.AS_MULTI_PER_SIGNATORY,
+    weights.AS_MULTI_THRESHOLD_1_PER_SIGNATORY,
+    weights.APPROVE_AS_MULTI_PER_SIGNATORY,
+    weights.CANCEL_AS_MULTI_PER_SIGNATORY,
+    weights.POKE_DEPOSIT_PER_SIGNATORY,
+)
 
 CallHash = Bytes32
 Signatories = tuple[AccountId, ...]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, cast
 
 from pallets.aura import Aura as AuraPallet
@@ -24,6 +26,7 @@ from pallets.transaction_payment import FeeDetails, RuntimeDispatchInfo, Transac
 from runtime.api import FRAMEWORK_APIS, OpaqueExtrinsic, RuntimeApi, RuntimeApis
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
+from runtime.pallet import Pallet
 from runtime.types import U32, U64, U128, AccountId, Bytes32, Outer
 from runtime.weights import DispatchInfo, Pays, Weight
 
@@ -179,7 +182,13 @@ _READS: dict[type[RuntimeApi], str] = {
 """The pallet that an API reads: a runtime without it does not have the API."""
 
 
+def apis_of(pallets: Iterable[Pallet]) -> tuple[type[RuntimeApi], ...]:
+    """The APIs that a runtime of these pallets answers."""
+    present = {pallet.name for pallet in pallets}
+    return tuple(api for api in APIS if api not in _READS or _READS[api] in present)
+
+
+@lru_cache(maxsize=4)
 def runtime_apis(runtime: Runtime) -> RuntimeApis:
     """All APIs that a runtime can answer."""
-    present = {pallet.name for pallet in runtime.pallets}
-    return RuntimeApis(runtime, tuple(api for api in APIS if api not in _READS or _READS[api] in present))
+    return RuntimeApis(runtime, apis_of(runtime.pallets))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pallets.nested import Outcome, class_of, outcome_of, weight_of
+from pallets.weights import heaviest
+from pallets.weights import sudo as weights
 from runtime.account import MultiAddress, lookup
 from runtime.call import RuntimeCall
 from runtime.errors import PalletError, ensure
@@ -16,9 +18,9 @@ from runtime.origin import Origin, Root, Signed, ensure_signed
 from runtime.pallet import Pallet, call
 from runtime.storage import StorageValue
 from runtime.types import AccountId
-from runtime.weights import PICOSECONDS_PER_MICROSECOND, DispatchClass, Pays, PostDispatchInfo, Weight
+from runtime.weights import DispatchClass, Pays, PostDispatchInfo, Weight
 
-_OVERHEAD = Weight(25 * PICOSECONDS_PER_MICROSECOND)
+_OVERHEAD = heaviest(weights.SUDO, weights.SUDO_AS)
 
 
 class SudoEvent(Event):
@@ -88,7 +90,7 @@ class Sudo(Pallet):
         self._ensure_key(origin)
         return self._run_as_root(call)
 
-    @call(weight=_OVERHEAD)
+    @call(weight=weights.SET_KEY)
     def set_key(self, origin: Origin, new: MultiAddress) -> PostDispatchInfo:
         """Make another account the sudo account."""
         self._ensure_key(origin)
@@ -105,7 +107,7 @@ class Sudo(Pallet):
         self.deposit_event(SudoAsDone(outcome_of(result)))
         return PostDispatchInfo(_OVERHEAD + result.actual_weight, Pays.NO)
 
-    @call(weight=_OVERHEAD)
+    @call(weight=weights.REMOVE_KEY)
     def remove_key(self, origin: Origin) -> PostDispatchInfo:
         """Remove the key for good: nobody can act as root any more."""
         self._ensure_key(origin)

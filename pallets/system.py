@@ -6,35 +6,46 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+from pallets.system_events import (
+    CodeUpdated,
+    ExtrinsicFailed,
+    ExtrinsicSuccess,
+    KilledAccount,
+    NewAccount,
+    Remarked,
+    SystemErrors,
+    SystemEvent,
+)
 from pallets.system_storage import RawStorageCalls
+from pallets.weights import DATABASE, block
+from pallets.weights import system as weights
 from runtime.account import AccountData, AccountInfo
 from runtime.call import DispatchResult
 from runtime.crypto import SS58_PREFIX_GENERIC, blake2_256
 from runtime.errors import (
     ConsumerRemaining,
-    DispatchErrorValue,
     InvalidTransaction,
     InvariantBroken,
     ModuleError,
     NoProviders,
-    PalletError,
     SimpleFault,
     TooManyConsumers,
     Validity,
+    ensure,
 )
-from runtime.events import ApplyExtrinsic, Event, EventRecord, Finalization, Initialization, Phase
+from runtime.events import ApplyExtrinsic, EventRecord, Finalization, Initialization, Phase
 from runtime.events import Event as AnyEvent
 from runtime.genesis import GenesisPath, read_mapping
-from runtime.header import Digest, DigestItem
+from runtime.header import Digest, DigestItem, RuntimeEnvironmentUpdated
 from runtime.limits import BLOCK_LENGTH_BYTES
-from runtime.origin import Origin, ensure_signed
+from runtime.origin import Origin, ensure_root, ensure_signed
 from runtime.pallet import ConstantSpec, Pallet, call, constant
 from runtime.storage import TWOX_64_CONCAT, StorageMap, StorageValue
 from runtime.types import H256, U16, U32, AccountId, CompactU32, MaxLength, Text, type_path
-from runtime.version import RuntimeVersion
+from runtime.version import CODE_BYTES, CODE_KEY, RuntimeVersion, split_code
 from runtime.weights import (
     MANDATORY,
-    PICOSECONDS_PER_MICROSECOND,
+    OPERATIONAL,
     BlockLength,
     BlockWeights,
     DispatchClass,
@@ -49,72 +60,19 @@ from runtime.weights import (
 ACCOUNT_CONSUMERS_MAXIMUM = 16
 NO_WEIGHT = PerDispatchClass(Weight(), Weight(), Weight())
 Remark = Annotated[bytes, MaxLength(BLOCK_LENGTH_BYTES)]
+Code = Annotated[bytes, MaxLength(CODE_BYTES)]
+MEASURED_LIMITS = default_block_weights(base_extrinsic=block.BASE_EXTRINSIC, base_block=block.BASE_BLOCK)
 
 
 @dataclass(frozen=True)
 class SystemConfig:
     """Limits of a block and the chain's address format."""
 
-    block_weights: BlockWeights = constant(default_block_weights(), "Block & extrinsics weights, in picoseconds.")
+    block_weights: BlockWeights = constant(MEASURED_LIMITS, "Block & extrinsics weights, in picoseconds.")
     block_length: BlockLength = constant(default_block_length(), "The maximum length of a block, in bytes.")
     block_hash_count: U32 = constant(2_400, "How many block hashes the state keeps, in blocks.")
-    db_weight: RuntimeDbWeight = constant(
-        RuntimeDbWeight(2 * PICOSECONDS_PER_MICROSECOND, 20 * PICOSECONDS_PER_MICROSECOND),
-        "The weight of one storage read and of one write, in picoseconds.",
-    )
+    db_weight: RuntimeDbWeight = constant(DATABASE, "The weight of one storage read and of one write, in picoseconds.")
     ss58_prefix: U16 = constant(SS58_PREFIX_GENERIC, "The network prefix of SS58 addresses.", name="SS58Prefix")
-
-
-class SystemErrors(PalletError):
-    """FRAME system's errors."""
-
-    InvalidSpecName = "The name of specification does not match between the current runtime and the new runtime."
-    SpecVersionNeedsToIncrease = "The specification version is not allowed to decrease between the runtimes."
-    FailedToExtractRuntimeVersion = "Failed to extract the runtime version from the new runtime."
-    NonDefaultComposite = "Suicide called when the account has non-default composite data."
-    NonZeroRefCount = "There is a non-zero reference count preventing the account from being purged."
-    CallFiltered = "The origin filter prevent the call to be dispatched."
-
-
-class SystemEvent(Event):
-    """FRAME system's events."""
-
-
-@dataclass(frozen=True)
-class ExtrinsicSuccess(SystemEvent, index=0):
-    """An extrinsic completed successfully."""
-
-    dispatch_info: DispatchInfo
-
-
-@dataclass(frozen=True)
-class ExtrinsicFailed(SystemEvent, index=1):
-    """An extrinsic failed."""
-
-    dispatch_error: DispatchErrorValue
-    dispatch_info: DispatchInfo
-
-
-@dataclass(frozen=True)
-class NewAccount(SystemEvent, index=3):
-    """A new account was created."""
-
-    account: AccountId
-
-
-@dataclass(frozen=True)
-class KilledAccount(SystemEvent, index=4):
-    """An account was reaped."""
-
-    account: AccountId
-
-
-@dataclass(frozen=True)
-class Remarked(SystemEvent, index=5):
-    """On on-chain remark happened."""
-
-    sender: AccountId
-    hash: H256
 
 
 @dataclass(frozen=True)
@@ -126,9 +84,12 @@ class LastRuntimeUpgradeInfo:
     spec_name: Text
 
 
-def remark_weight(pallet: Pallet, remark: bytes) -> Weight:
-    """Return the weight of a remark: a base and a nanosecond per byte."""
-    return Weight(20 * PICOSECONDS_PER_MICROSECOND + 1_000 * len(remark))
+def _remark_weight(pallet: Pallet, remark: bytes) -> Weight:
+    return weights.REMARK + weights.REMARK_PER_BYTE * len(remark)
+
+
+def _remark_with_event_weight(pallet: Pallet, remark: bytes) -> Weight:
+    return weights.REMARK_WITH_EVENT + weights.REMARK_WITH_EVENT_PER_BYTE * len(remark)
 
 
 class System(RawStorageCalls):
@@ -167,12 +128,29 @@ class System(RawStorageCalls):
     )
     execution_phase = StorageValue(Phase, docs="The execution phase of the block.")
 
-    @call(weight=remark_weight, index=0)
+    @call(weight=_remark_weight, index=0)
     def remark(self, origin: Origin, remark: Remark) -> None:
         """Make some on-chain remark."""
         ensure_signed(origin)
 
-    @call(weight=remark_weight, index=7)
+    @call(weight=weights.SET_CODE, dispatch_class=OPERATIONAL, index=2)
+    def set_code(self, origin: Origin, code: Code) -> None:
+        """Upgrade the runtime, as root: from the next block on, the one with this source and version is in force.
+
+        `code` is what stands under `:code`: the 32-byte digest of the runtime's source and its spec version, which must
+        rise. Every node must have that runtime at hand.
+        """
+        ensure_root(origin)
+        try:
+            _, spec_version = split_code(code)
+        except ValueError:
+            raise ModuleError(SystemErrors.FailedToExtractRuntimeVersion) from None
+        ensure(spec_version > self.runtime.version.spec_version, SystemErrors.SpecVersionNeedsToIncrease)
+        self.runtime.host.overlay.write(CODE_KEY, code, bytes)
+        self.deposit_log(RuntimeEnvironmentUpdated())
+        self.deposit_event(CodeUpdated())
+
+    @call(weight=_remark_with_event_weight, index=7)
     def remark_with_event(self, origin: Origin, remark: Remark) -> None:
         """Make some on-chain remark and emit event."""
         self.deposit_event(Remarked(ensure_signed(origin), blake2_256(remark)))
@@ -219,6 +197,7 @@ class System(RawStorageCalls):
         self.parent.put(parent_hash)
         self.digest_items.put(digest)
         self.block_hashes.put(number - 1, parent_hash)
+        self._note_version()
         self.register_weight(self.config.block_weights.base_block, MANDATORY)
 
     def note_initialized(self) -> None:
@@ -384,8 +363,14 @@ class System(RawStorageCalls):
     def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
         """Write which runtime made the state; the section must be empty."""
         read_mapping(genesis, at, required=())
+        self._note_version()
+
+    def _note_version(self) -> None:
+        """Remember which runtime wrote the state last."""
         version = self.runtime.version
-        self.last_runtime_upgrade.put(LastRuntimeUpgradeInfo(version.spec_version, version.spec_name))
+        now = LastRuntimeUpgradeInfo(version.spec_version, version.spec_name)
+        if self.last_runtime_upgrade.get() != now:
+            self.last_runtime_upgrade.put(now)
 
     def try_state(self) -> None:
         """An account is stored only while something provides for it, and it has consumers only then."""
@@ -397,3 +382,18 @@ class System(RawStorageCalls):
 def exhausted(detail: str) -> InvalidTransaction:
     """Return the error of an extrinsic for which the block has no room."""
     return InvalidTransaction(Validity.EXHAUSTS_RESOURCES, detail)
+
+
+__all__ = [
+    "CodeUpdated",
+    "ExtrinsicFailed",
+    "ExtrinsicSuccess",
+    "KilledAccount",
+    "LastRuntimeUpgradeInfo",
+    "NewAccount",
+    "Remarked",
+    "System",
+    "SystemConfig",
+    "SystemErrors",
+    "SystemEvent",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from pallets.weights import system as weights
 from runtime.limits import RAW_STORAGE_ITEMS, STORAGE_KEY_BYTES
 from runtime.origin import Origin, ensure_root
 from runtime.pallet import Pallet, call
@@ -16,20 +17,15 @@ RawItems = Annotated[tuple[tuple[RawKey, Bytes], ...], MaxLength(RAW_STORAGE_ITE
 
 
 def _items_weight(pallet: Pallet, items: tuple[Any, ...]) -> Weight:
-    return _writes(pallet, len(items))
+    return weights.SET_STORAGE + weights.SET_STORAGE_PER_KEY * len(items)
 
 
 def _keys_weight(pallet: Pallet, keys: tuple[Any, ...]) -> Weight:
-    return _writes(pallet, len(keys))
+    return weights.KILL_STORAGE + weights.KILL_STORAGE_PER_KEY * len(keys)
 
 
 def _prefix_weight(pallet: Pallet, prefix: bytes, subkeys: int) -> Weight:
-    return _writes(pallet, min(subkeys, RAW_STORAGE_ITEMS))
-
-
-def _writes(pallet: Pallet, count: int) -> Weight:
-    weight: Weight = pallet.config.db_weight.reads_writes(1, 1 + count)
-    return weight
+    return weights.KILL_PREFIX + weights.KILL_PREFIX_PER_KEY * min(subkeys, RAW_STORAGE_ITEMS)
 
 
 class RawStorageCalls(Pallet):

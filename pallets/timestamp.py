@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pallets.aura import Aura
+from pallets.weights import timestamp as weights
 from runtime.errors import InvalidBlock
 from runtime.origin import Origin, ensure_none
 from runtime.pallet import Pallet, call, constant
 from runtime.storage import StorageValue
 from runtime.types import U64, Bool, CompactU64
-from runtime.weights import MANDATORY, PICOSECONDS_PER_MICROSECOND, Weight
-
-_SET_WEIGHT = Weight(40 * PICOSECONDS_PER_MICROSECOND)
+from runtime.weights import MANDATORY
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Timestamp(Pallet):
         """Return the time of the current block in milliseconds; before its first extrinsic, that of the parent."""
         return self.now.get()
 
-    @call(weight=_SET_WEIGHT, dispatch_class=MANDATORY, inherent=True)
+    @call(weight=weights.SET, dispatch_class=MANDATORY, inherent=True)
     def set(self, origin: Origin, now: CompactU64) -> None:
         """Set the time of this block: the inherent that every block begins with."""
         ensure_none(origin)

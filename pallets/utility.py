@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pallets.nested import Outcome, class_around, outcome_of, weight_of
+from pallets.weights import heaviest
+from pallets.weights import utility as weights
 from runtime.call import RuntimeCall
 from runtime.codec import codec_for
 from runtime.crypto import blake2_256
@@ -13,10 +15,18 @@ from runtime.events import Event
 from runtime.origin import NoneOrigin, Origin, OriginCaller, Signed, SystemOrigin, ensure_root, ensure_signed
 from runtime.pallet import Pallet, call, constant
 from runtime.types import U16, U32, AccountId, Ok
-from runtime.weights import PICOSECONDS_PER_MICROSECOND, DispatchClass, PostDispatchInfo, Weight
+from runtime.weights import DispatchClass, PostDispatchInfo, Weight
 
-_OVERHEAD = Weight(10 * PICOSECONDS_PER_MICROSECOND)
-_ITEM_WEIGHT = Weight(15 * PICOSECONDS_PER_MICROSECOND)
+_OVERHEAD = heaviest(
+    weights.BATCH,
+    weights.BATCH_ALL,
+    weights.FORCE_BATCH,
+    weights.AS_DERIVATIVE,
+    weights.DISPATCH_AS,
+    weights.DISPATCH_AS_FALLIBLE,
+    weights.IF_ELSE,
+)
+_ITEM_WEIGHT = heaviest(weights.BATCH_PER_CALL, weights.BATCH_ALL_PER_CALL, weights.FORCE_BATCH_PER_CALL)
 _DERIVATIVE_DOMAIN = b"modlpy/utilisuba"
 _DERIVATIVE_CODEC = codec_for(tuple[AccountId, U16])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -123,7 +123,7 @@ class Runtime:
     def __init__(self, pallets: tuple[Pallet, ...], version: RuntimeVersion, source_digest: bytes) -> None:
         self.pallets = tuple(sorted(pallets, key=lambda pallet: pallet.index))
         self.version = version
-        self.code = runtime_code(source_digest, version.spec_version)
+        self.source_digest = source_digest
         self.codecs = Codecs()
         self.host = StateHost()
         self.around_dispatch: AroundDispatch | None = None
@@ -158,6 +158,17 @@ class Runtime:
     def pallet(self, name: str) -> Pallet:
         """Return a pallet by name; raises KeyError."""
         return self._by_name[name]
+
+    @property
+    def code(self) -> bytes:
+        """What stands under `:code` where this runtime is in force."""
+        return runtime_code(self.source_digest, self.version.spec_version)
+
+    def renumber(self, spec_version: int) -> None:
+        """Carry another spec version, before anybody has read the metadata: for chains that count their upgrades."""
+        if "metadata_v14" in self.__dict__:
+            raise ValueError("the metadata already names the runtime's version")
+        self.version = replace(self.version, spec_version=spec_version)
 
     def authored_items(self, items: tuple[DigestItem, ...]) -> tuple[DigestItem, ...]:
         """Return the digest items that are the author's, known before the block is executed; the rest is deposited."""

@@ -113,9 +113,20 @@ def read_account(value: Any, at: GenesisPath) -> bytes:
         raise GenesisError(at, f"an SS58 address or 0x and 64 hexadecimal digits ({error})") from None
 
 
+def read_reference(value: Any, at: GenesisPath) -> str:
+    """Return the name of a function: `module:function`, of plain dotted names; never a path."""
+    module, _, function = read_text(value, at).partition(":")
+    if not all(part.isascii() and part.isidentifier() for part in (*module.split("."), function)):
+        raise GenesisError(at, "module:function, such as demo.chain:runtime_for")
+    return f"{module}:{function}"
+
+
 @dataclass(frozen=True)
 class ChainSpec:
-    """A chain file: its names, what clients show, the slot time, the genesis state per pallet, where to dial first."""
+    """A chain file: its names, what clients show, the slot time, the genesis state per pallet, where to dial first.
+
+    `runtime` names the function that makes the chain's runtime from this file, as `module:function`; None is DatDot's.
+    """
 
     name: str
     id: str
@@ -124,6 +135,7 @@ class ChainSpec:
     slot_duration_ms: int
     genesis: Mapping[str, Any]
     bootnodes: tuple[str, ...] = ()
+    runtime: str | None = None
 
     @classmethod
     def parse(cls, text: str | bytes) -> ChainSpec:
@@ -142,7 +154,7 @@ class ChainSpec:
             value,
             at,
             required=("name", "id", "chain_type", "properties", "slot_duration_ms", "genesis"),
-            optional=("bootnodes",),
+            optional=("bootnodes", "runtime"),
         )
         chain_type = read_text(fields["chain_type"], at["chain_type"])
         if chain_type not in CHAIN_TYPES:
@@ -164,6 +176,7 @@ class ChainSpec:
             slot_duration_ms=read_integer(fields["slot_duration_ms"], at["slot_duration_ms"], 100, 600_000),
             genesis=dict(fields["genesis"]),
             bootnodes=tuple(read_text(node, at["bootnodes"][i]) for i, node in enumerate(bootnodes)),
+            runtime=read_reference(fields["runtime"], at["runtime"]) if "runtime" in fields else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -172,6 +185,7 @@ class ChainSpec:
             "name": self.name,
             "id": self.id,
             "chain_type": self.chain_type,
+            **({} if self.runtime is None else {"runtime": self.runtime}),
             "properties": dict(self.properties),
             "slot_duration_ms": self.slot_duration_ms,
             "bootnodes": list(self.bootnodes),

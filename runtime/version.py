@@ -11,6 +11,10 @@ from runtime.crypto import blake2_256
 from runtime.types import U8, U32, Fixed, Text, type_path
 
 CODE_KEY = b":code"
+SOURCE_DIGEST_BYTES = 32
+CODE_BYTES = SOURCE_DIGEST_BYTES + 4
+UNKNOWN_SOURCE = bytes(SOURCE_DIGEST_BYTES)
+"""The source digest of a runtime that will not author: tests and tools."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,13 @@ def source_digest(files: Mapping[str, bytes]) -> bytes:
 
 def runtime_code(digest: bytes, spec_version: int) -> bytes:
     """Return what stands under `:code`: the 32-byte source digest and the spec version (u32, little endian)."""
-    if len(digest) != 32:
-        raise ValueError(f"a source digest has 32 bytes, not {len(digest)}")
+    if len(digest) != SOURCE_DIGEST_BYTES:
+        raise ValueError(f"a source digest has {SOURCE_DIGEST_BYTES} bytes, not {len(digest)}")
     return digest + spec_version.to_bytes(4, "little")
+
+
+def split_code(code: bytes) -> tuple[bytes, int]:
+    """Return the source digest and the spec version that `:code` names; raises ValueError for other bytes."""
+    if len(code) != CODE_BYTES:
+        raise ValueError(f"the code of a runtime has {CODE_BYTES} bytes, not {len(code)}")
+    return code[:SOURCE_DIGEST_BYTES], int.from_bytes(code[SOURCE_DIGEST_BYTES:], "little")

@@ -165,13 +165,14 @@ def default_block_weights(
     max_ref_time: int = 2 * PICOSECONDS_PER_SECOND,
     normal_percent: int = 75,
     base_extrinsic: Weight = BASE_EXTRINSIC_WEIGHT,
+    base_block: Weight = BASE_BLOCK_WEIGHT,
 ) -> BlockWeights:
     """Return FRAME's usual limits: normal calls use `normal_percent` of a block, operational ones reserve the rest."""
     maximum = Weight(max_ref_time, U64_MAX)
     normal = Weight(max_ref_time * normal_percent // 100, U64_MAX)
     reserve = Weight(max_ref_time - normal.ref_time, U64_MAX)
     return BlockWeights(
-        base_block=BASE_BLOCK_WEIGHT,
+        base_block=base_block,
         max_block=maximum,
         per_class=PerDispatchClass(
             normal=WeightsPerClass(base_extrinsic, normal - base_extrinsic, normal, Weight()),

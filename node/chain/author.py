@@ -78,7 +78,11 @@ class WrongAuthorKey(ValueError):
 
 
 class Author:
-    """Makes blocks with the keys that we hold. `may_author` says whether to (no while the node is catching up)."""
+    """Makes blocks with the keys that we hold. `may_author` says whether to (no while the node is catching up).
+
+    A bug of the runtime stops the node, before it writes. With `on_bug`, for runtimes that are being written, it is
+    told instead, and the transaction that ran into it is dropped; a bug in a hook leaves the slot without a block.
+    """
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class Author:
         *,
         mode: AuthoringMode = AuthoringMode.INTERVAL,
         may_author: Callable[[], bool] = lambda: True,
+        on_bug: Callable[[Exception], None] | None = None,
     ) -> None:
         self._chain = chain
         self._transactions = transactions
@@ -96,6 +101,7 @@ class Author:
             self.add_key(key)
         self._mode = mode
         self._may_author = may_author
+        self._on_bug = on_bug
         self._onions: OrderedDict[tuple[bytes, int], OnionLayers] = OrderedDict()
         self._wake = trio.Event()
         self._runtime_refused = False
@@ -169,7 +175,13 @@ class Author:
             if slot is None:
                 return None
             key = self._keys[aura.author_of_slot(slot, authorities)]
-            return await self._build(parent, view, slot, key, deadline_ms, refused)
+            try:
+                return await self._build(parent, view, slot, key, deadline_ms, refused)
+            except Exception as error:
+                if self._on_bug is None:
+                    raise
+                self._on_bug(error)
+                return None
 
         made = await self._chain.extend(build)
         self._transactions.remove_invalid(refused)
@@ -214,6 +226,12 @@ class Author:
                         return
                 elif error.kind is not Validity.FUTURE:
                     self._note_refused(transaction, error, refused)
+            except Exception as error:
+                if self._on_bug is None:
+                    raise
+                self._on_bug(error)
+                ready.skip_dependents()
+                refused.append(transaction.hash)
 
     def _note_refused(self, transaction: PooledTransaction, error: InvalidTransaction, refused: list[bytes]) -> None:
         log.debug("transaction refused while authoring", transaction=transaction.hash.hex(), reason=str(error))

@@ -30,6 +30,7 @@ from runtime.errors import InvalidBlock
 from runtime.header import Block, Header
 from runtime.state import StateView
 from runtime.transition import ExecutedBlock, execute_block
+from runtime.version import CODE_KEY
 
 MAX_SUBSCRIBERS: Final = 4_096
 SUBSCRIBER_EVENTS: Final = 256
@@ -37,6 +38,9 @@ SUBSCRIBER_EVENTS: Final = 256
 
 MAX_UNFOLDED_BLOCKS: Final = 2_048
 """Blocks whose change sets are held in memory; beyond it, blocks that do not extend the longest chain must wait."""
+
+MAX_RUNTIMES: Final = 16
+"""Runtimes held at a time: a development chain gets a new one with every edit."""
 
 REMEMBERED_AUTHORS: Final = 1_024
 REMEMBERED_EQUIVOCATIONS: Final = 64
@@ -51,6 +55,10 @@ class ChainFollower(Protocol):
 
     def finalized(self, headers: Sequence[Header]) -> None:
         """These blocks became final, oldest first."""
+        ...
+
+    def runtime_changed(self, runtime: Runtime) -> None:
+        """From the best block on, another runtime is in force."""
         ...
 
 
@@ -71,6 +79,7 @@ class Chain:
     ) -> None:
         self.store = store
         self.runtime = runtime
+        self._runtimes = {runtime.code: runtime}
         self.clock = clock
         self.follower: ChainFollower | None = None
         self.equivocations: list[aura.Equivocation] = []
@@ -98,6 +107,30 @@ class Chain:
     def current_slot(self) -> int:
         """The slot of now."""
         return aura.slot_at(self.clock.now_ms(), self.slot_duration_ms)
+
+    # Runtimes
+
+    def offer_runtime(self, runtime: Runtime) -> None:
+        """Make a runtime known: it is in force from the block on that puts its code under `:code`.
+
+        One of the code that is in force already takes the place of the other.
+        """
+        self._runtimes.pop(runtime.code, None)
+        self._runtimes[runtime.code] = runtime
+        while len(self._runtimes) > MAX_RUNTIMES:
+            del self._runtimes[next(iter(self._runtimes))]
+        self._follow_code()
+
+    def runtime_at(self, view: StateView) -> Runtime:
+        """The runtime that executes children of the block with this state; the newest for one that is not at hand."""
+        return self._runtimes.get(view.get(CODE_KEY) or b"", self.runtime)
+
+    def runtime_of(self, header: Header) -> Runtime:
+        """The runtime that executed a block and encoded its events; the newest when that can no longer be told."""
+        known = self.store.has_state(header.parent_hash)
+        return self.runtime_at(self.store.state(header.parent_hash)) if known else self.runtime
+
+    # Authorities
 
     def authorities(self, view: StateView) -> tuple[bytes, ...]:
         """Who authors the children of the block with this state."""
@@ -168,6 +201,7 @@ class Chain:
             await self.store.set_best(block_hash, finalized=block_hash)
             if self.follower is not None:
                 self.follower.best_changed(route)
+            self._follow_code()
             self._publish_best(route)
 
     def _check_and_execute(self, block: Block, parent: Header) -> ExecutedBlock:
@@ -181,7 +215,7 @@ class Chain:
             if proof is not None:
                 self.equivocations = [*self.equivocations, proof][-REMEMBERED_EQUIVOCATIONS:]
                 self._publish(Equivocated(proof))
-            executed = execute_block(self.runtime, parent, view, block, self.store.get_node)
+            executed = execute_block(self.runtime_at(view), parent, view, block, self.store.get_node)
         self._remember_author(header, authored.author)
         return replace(executed, header=header)
 
@@ -197,6 +231,8 @@ class Chain:
         await self.store.commit(executed, best=is_best, finalized=None if final is None else final.hash)
         if is_best and self.follower is not None:
             self.follower.best_changed(route)
+        if is_best:
+            self._follow_code()
         self._publish(BlockImported(header, is_best, executed.events))
         if is_best:
             self._publish_best(route)
@@ -206,6 +242,14 @@ class Chain:
     def _publish_best(self, route: TreeRoute) -> None:
         retracted, enacted = (tuple(one.hash for one in line) for line in (route.retracted, route.enacted))
         self._publish(BestChanged(self.best, retracted, enacted))
+
+    def _follow_code(self) -> None:
+        """Take up the runtime that the best block asks for, before anybody hears of that block."""
+        runtime = self.runtime_at(self.store.state(self.best.hash))
+        if runtime is not self.runtime:
+            self.runtime = runtime
+            if self.follower is not None:
+                self.follower.runtime_changed(runtime)
 
     def _tell_finalized(self, before: Header) -> None:
         now = self.finalized

@@ -139,6 +139,18 @@ class Transactions:
         for header in headers:
             self._deliver(self.pool.on_finalized(header.hash))
 
+    def runtime_changed(self, runtime: Runtime) -> None:
+        """Another runtime is in force: what was signed for the one before is invalid."""
+        self._runtime = runtime
+        self.remove_invalid([one.hash for one in self.pool.transactions() if not self._is_valid(one.extrinsic)])
+
+    def _is_valid(self, extrinsic: bytes) -> bool:
+        try:
+            self.validate(extrinsic)
+        except InvalidTransaction:
+            return False
+        return True
+
     def _submit_again(self, extrinsic: bytes) -> None:
         """A transaction of a retracted block: it waits again, unless the new chain or the pool has no place for it."""
         transaction_hash = blake2_256(extrinsic)

@@ -22,7 +22,6 @@ from node.cli.options import (
 )
 from node.cli.output import refuse, refusing
 
-DEFAULT_BLOCK_SECONDS = 1.0
 DEFAULT_LOCALNET_BLOCK_SECONDS = 6.0
 
 BlockTime = Annotated[
@@ -42,27 +41,39 @@ def dev(
     hyperswarm_bootstrap: HyperswarmBootstrap = None,
     as_json: Json = False,
     timeout: Timeout = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Take up every edit of the project's pallets, with the state kept.")
+    ] = False,
     log_level: LogLevel = "warning",
     log_json: LogJson = False,
 ) -> None:
-    """Run a market in one process: a validator, nine providers and funded development accounts."""
+    """Run a development chain in one process: the project's in whose folder this is, else a whole market.
+
+    The market is a validator, nine providers and funded development accounts.
+    """
     with refusing():
         set_up_logs(log_level, log_json)
         shares, mode = checked_shares(share), checked_blocks(blocks)
         from node.cli.running import run_until_stopped
         from node.config import StartRefused
         from node.devnet.dev import DevConfig, run_dev
+        from node.project import ProjectError, project_here
+
+        with refusing(ProjectError):
+            project = project_here()
+            chain = None if project is None else project.spec()
 
         config = DevConfig(
             directory=data,
-            block_time_seconds=block_time or DEFAULT_BLOCK_SECONDS,
-            block_time_given=block_time is not None,
+            block_time_seconds=block_time,
             blocks=mode,
             rpc_port=rpc_port,
             app_port=app_port,
             shares=shares,
             finding=checked_finding(lan, hyperswarm, hyperswarm_bootstrap),
             timeout_seconds=timeout,
+            chain=chain,
+            watch=watch,
         )
         with refusing(StartRefused):
             done = run_until_stopped(run_dev, config, as_json)

@@ -11,19 +11,15 @@ from runtime.genesis import ChainSpec, GenesisError, build_genesis
 
 app = typer.Typer(help="Check and make chain files.", no_args_is_help=True)
 
-MAX_CHAIN_FILE_BYTES = 64 * 1024 * 1024
-
 
 def load_spec(path: Path) -> ChainSpec:
     """The chain file at a path; raises Refused with the place of a mistake and what was expected there."""
+    from node.project import ProjectError, read_chain_file
+
     try:
-        if path.stat().st_size > MAX_CHAIN_FILE_BYTES:
-            raise Refused(f"{path}: a chain file has at most {MAX_CHAIN_FILE_BYTES} bytes")
-        return ChainSpec.parse(path.read_bytes())
-    except OSError as error:
-        raise Refused(f"cannot read the chain file {path}: {error.strerror}") from None
-    except GenesisError as error:
-        raise Refused(f"{path}: {error}") from None
+        return read_chain_file(path)
+    except ProjectError as error:
+        raise Refused(str(error)) from None
 
 
 @app.command()
@@ -33,11 +29,13 @@ def check(
 ) -> None:
     """Check a chain file whole and print its genesis hash."""
     with refusing():
-        from node.runtime_source import node_runtime
+        from node.runtime_source import RuntimeRefused, node_runtime
 
         spec = load_spec(path)
         try:
             genesis = build_genesis(node_runtime(spec), spec)
+        except RuntimeRefused as error:
+            raise Refused(str(error)) from None
         except GenesisError as error:
             raise Refused(f"{path}: {error}") from None
         hashes = {"genesis_hash": genesis.header.hash, "state_root": genesis.header.state_root}

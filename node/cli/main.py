@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import calls, cores, devnets, drives, genesis, keys, single
+from node.cli import bench, calls, cores, devnets, drives, genesis, keys, new, single
 
 app = typer.Typer(
     name="datdot",
@@ -20,6 +20,8 @@ app.command("node")(single.node)
 app.command("tx")(calls.tx)
 app.command("query")(calls.query)
 app.command("rpc")(calls.rpc_call)
+app.add_typer(new.app, name="new")
+app.add_typer(bench.app, name="bench")
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(keys.app, name="key")
 app.add_typer(cores.app, name="core")

@@ -36,12 +36,7 @@ class LocalChain:
         self.chain = chain
         self._transactions = transactions
         self._decoded: OrderedDict[bytes, tuple[EventRecord, ...]] = OrderedDict()
-        self._items = _storage_items(chain.runtime)
-        self._constants = {
-            (pallet.name, constant.name): constant.value
-            for pallet in chain.runtime.pallets
-            for constant in pallet.constants()
-        }
+        self._declared = _Declarations(chain.runtime)
 
     @property
     def genesis_hash(self) -> bytes:
@@ -60,12 +55,12 @@ class LocalChain:
 
     def constant(self, pallet: str, name: str) -> Any:
         """A constant by its metadata name."""
-        return self._constants[pallet, name]
+        return self._declarations().constants[pallet, name]
 
     def query(self, pallet: str, item: str, *keys: Any, at: bytes | None = None) -> Any:
         """The decoded value of a storage item by its metadata name, or its default."""
         store = self.chain.store
-        storage: Any = self._items[pallet, item]
+        storage: Any = self._declarations().items[pallet, item]
         with self.chain.runtime.at(store.state(store.best.hash if at is None else at)):
             return storage.get(*keys)
 
@@ -110,6 +105,11 @@ class LocalChain:
                             yield self.block_events(block_hash)
             await trio.lowlevel.checkpoint()
 
+    def _declarations(self) -> _Declarations:
+        if self._declared.runtime is not self.chain.runtime:
+            self._declared = _Declarations(self.chain.runtime)
+        return self._declared
+
     def _signed(self, call: RuntimeCall, signer: Signer, tip: int) -> bytes:
         key = extrinsics.Signer(signer.account_id, signer.scheme, signer.sign)
         return self._transactions.sign(call, key, tip)
@@ -129,7 +129,7 @@ class LocalChain:
     def _records(self, header: Header) -> tuple[EventRecord, ...]:
         records = self._decoded.get(header.hash)
         if records is None:
-            with self.chain.runtime.at(self.chain.store.state(header.hash)) as runtime:
+            with self.chain.runtime_of(header).at(self.chain.store.state(header.hash)) as runtime:
                 records = runtime.system.event_records()
             self._remember(header.hash, records)
         return records
@@ -150,9 +150,18 @@ async def _inclusion(
     return None
 
 
-def _storage_items(runtime: Runtime) -> dict[tuple[str, str], StorageItem]:
-    return {
-        (pallet.name, item.name): getattr(pallet, attribute)
-        for pallet in runtime.pallets
-        for attribute, item in pallet.storage().items()
-    }
+class _Declarations:
+    """The storage items and constants of a runtime by their metadata names."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.items: dict[tuple[str, str], StorageItem] = {
+            (pallet.name, item.name): getattr(pallet, attribute)
+            for pallet in runtime.pallets
+            for attribute, item in pallet.storage().items()
+        }
+        self.constants: dict[tuple[str, str], Any] = {
+            (pallet.name, constant.name): constant.value
+            for pallet in runtime.pallets
+            for constant in pallet.constants()
+        }

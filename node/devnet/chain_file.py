@@ -1,6 +1,7 @@
 """Chain files of development networks: public keys, funded accounts, a chosen block time."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from genesis import chain_file
@@ -53,6 +54,16 @@ def development_spec(
         constants=base.genesis.get("constants"),
     )
     return at_slot_duration(spec, round(block_time_seconds * 1000))
+
+
+def at_block_time(spec: ChainSpec, seconds: float | None) -> ChainSpec:
+    """A project's chain file at another block time, or as it is for None."""
+    if seconds is None:
+        return spec
+    duration_ms = round(seconds * 1000)
+    if "DatDot" in spec.genesis.get("constants", {}):
+        return at_slot_duration(spec, duration_ms)
+    return replace(spec, slot_duration_ms=duration_ms)
 
 
 def open_chain_file(directory: Path, wanted: ChainSpec, *, block_time_given: bool) -> ChainSpec:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -128,11 +129,18 @@ class TextReporter:
             self._line(f"  fetch  datdot drive mirror store --key {values['key']} {options} --to copy")
 
     def _line(self, text: str) -> None:
-        self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text}", soft_wrap=True)
+        self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {escape(text)}", soft_wrap=True)
 
 
 _SENTENCES = {
     "ready": "market ready: JSON-RPC {rpc} · status page {app}",
+    "chain_ready": "chain ready: JSON-RPC {rpc}",
+    "watching": "watching {files} files of {package}: save one and the chain takes it up",
+    "upgraded": "the source has changed since: the chain was upgraded to spec version {spec_version}",
+    "reloaded": "reloaded in {milliseconds} ms: spec version {spec_version} from block {block} on",
+    "runtime_bug": "the runtime failed while a block was made; what ran into it was left out\n{error}",
+    "unchanged": "the source is that of the running chain",
+    "reload_refused": "not reloaded: {error}",
     "node_started": "{role} {name} started: process {pid}, JSON-RPC {rpc}",
     "folder_read": "{folder} read: {files} files, {bytes} bytes, as Hyperdrive {drive[key]}",
     "folder_changed": (

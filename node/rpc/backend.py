@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import trio
@@ -18,6 +17,7 @@ from node.rpc.errors import INTERNAL_ERROR, STATE_UNAVAILABLE, TOO_MANY_SUBSCRIP
 from node.store.errors import StateUnavailable
 from pallets.runtime_apis import runtime_apis
 from runtime.api import RuntimeApis
+from runtime.construct import Runtime
 from runtime.genesis import ChainSpec
 from runtime.header import Header
 from runtime.state import StateView
@@ -103,10 +103,14 @@ class Backend:
     offchain: OffchainStorage | None = None
     development: Development | None = None
 
-    @cached_property
-    def apis(self) -> RuntimeApis:
-        """The runtime's APIs."""
-        return runtime_apis(self.chain.runtime)
+    def runtime_at(self, block_hash: bytes) -> Runtime:
+        """The runtime that stands in a block's state, the newest when that is pruned."""
+        store = self.chain.store
+        return self.chain.runtime_at(store.state(block_hash)) if store.has_state(block_hash) else self.chain.runtime
+
+    def apis_at(self, block_hash: bytes) -> RuntimeApis:
+        """The APIs of the runtime at a block."""
+        return runtime_apis(self.runtime_at(block_hash))
 
     def block_at(self, at: bytes | None) -> bytes:
         """The hash itself, or that of the best block for None; raises RpcError for an unknown block."""

@@ -123,7 +123,7 @@ class Follow:
             "finalizedBlockHashes": [hexadecimal(self._finalized.hash)],
         }
         if self.with_runtime:
-            initialized["finalizedBlockRuntime"] = runtime_json(self._backend.chain.runtime.version)
+            initialized["finalizedBlockRuntime"] = runtime_json(self._backend.runtime_at(self._finalized.hash).version)
         yield initialized
         self._check_lag(store.best)
         for leaf in reversed(store.leaves()):
@@ -162,7 +162,7 @@ class Follow:
         }
         if self.with_runtime:
             changed = CODE_KEY in self._backend.chain.store.written_keys(header.hash)
-            event["newRuntime"] = runtime_json(self._backend.chain.runtime.version) if changed else None
+            event["newRuntime"] = runtime_json(self._backend.runtime_at(header.hash).version) if changed else None
         yield event
 
     def _finalize(self, header: Header) -> Event:

@@ -14,7 +14,7 @@ def call_runtime(backend: Backend, name: str, data: bytes, block_hash: bytes) ->
     """The SCALE result of a runtime API function at a block; raises RpcError."""
     header = backend.header_at(block_hash)
     try:
-        return backend.apis.call(name, data, header, lambda: backend.state_at(block_hash))
+        return backend.apis_at(block_hash).call(name, data, header, lambda: backend.state_at(block_hash))
     except UnknownFunction as error:
         raise RpcError(4003, "Client error: Execution failed", str(error)) from None
     except CodecError as error:

@@ -26,6 +26,7 @@ from pallets.balances.events import (
 )
 from pallets.balances.types import BalanceLock, Hold, HoldReason, ReserveData
 from pallets.system import System
+from pallets.weights import balances as weights
 from runtime.account import AccountData, MultiAddress, lookup
 from runtime.errors import InvariantBroken, TokenError, TokenErrorKind, ensure
 from runtime.genesis import GenesisError, GenesisPath, read_account, read_integer, read_list, read_mapping
@@ -33,9 +34,6 @@ from runtime.origin import Origin, ensure_root, ensure_signed
 from runtime.pallet import Pallet, call
 from runtime.storage import BLAKE2_128_CONCAT, StorageMap, StorageValue
 from runtime.types import U128, AccountId, Bool, CompactU128, MaxLength
-from runtime.weights import PICOSECONDS_PER_MICROSECOND, Weight
-
-TRANSFER_WEIGHT = Weight(90 * PICOSECONDS_PER_MICROSECOND)
 
 
 class Balances(Pallet):
@@ -156,29 +154,29 @@ class Balances(Pallet):
 
     # Calls
 
-    @call(weight=TRANSFER_WEIGHT)
+    @call(weight=weights.TRANSFER_ALLOW_DEATH)
     def transfer_allow_death(self, origin: Origin, dest: MultiAddress, value: CompactU128) -> None:
         """Transfer some free balance to another account; the sender's account may disappear."""
         self.transfer(ensure_signed(origin), lookup(dest), value, keep_alive=False)
 
-    @call(weight=TRANSFER_WEIGHT)
+    @call(weight=weights.FORCE_TRANSFER)
     def force_transfer(self, origin: Origin, source: MultiAddress, dest: MultiAddress, value: CompactU128) -> None:
         """Transfer between any two accounts, as root."""
         ensure_root(origin)
         self.transfer(lookup(source), lookup(dest), value, keep_alive=False)
 
-    @call(weight=TRANSFER_WEIGHT)
+    @call(weight=weights.TRANSFER_KEEP_ALIVE)
     def transfer_keep_alive(self, origin: Origin, dest: MultiAddress, value: CompactU128) -> None:
         """Transfer some free balance to another account, unless the sender's account would disappear."""
         self.transfer(ensure_signed(origin), lookup(dest), value, keep_alive=True)
 
-    @call(weight=TRANSFER_WEIGHT)
+    @call(weight=weights.TRANSFER_ALL)
     def transfer_all(self, origin: Origin, dest: MultiAddress, keep_alive: Bool) -> None:
         """Transfer everything that may leave; with `keep_alive` the existential deposit stays."""
         source = ensure_signed(origin)
         self.transfer(source, lookup(dest), self.reducible(source, keep_alive=keep_alive), keep_alive=keep_alive)
 
-    @call(weight=TRANSFER_WEIGHT)
+    @call(weight=weights.FORCE_SET_BALANCE)
     def force_set_balance(self, origin: Origin, who: MultiAddress, new_free: CompactU128) -> None:
         """Set the free balance of an account, as root; the difference comes from or goes to the treasury."""
         ensure_root(origin)

@@ -34,6 +34,7 @@ from pallets.proxy.types import (
     SpawnerDeposit,
 )
 from pallets.system import System
+from pallets.weights import proxy as weights
 from runtime.account import MultiAddress, lookup
 from runtime.call import RuntimeCall
 from runtime.codec import codec_for
@@ -43,13 +44,10 @@ from runtime.origin import Origin, Signed, ensure_signed
 from runtime.pallet import Pallet, call
 from runtime.storage import TWOX_64_CONCAT, StorageMap
 from runtime.types import H256, U16, U32, U128, AccountId, CompactU32
-from runtime.weights import PICOSECONDS_PER_MICROSECOND, DispatchClass, Pays, PostDispatchInfo, Weight
+from runtime.weights import DispatchClass, Pays, PostDispatchInfo, Weight
 
 _PURE_DOMAIN = b"modlpy/proxy____"
 _PURE_CODEC = codec_for(tuple[AccountId, U32, U32, ProxyType, U16])
-_LIST_WEIGHT = Weight(120 * PICOSECONDS_PER_MICROSECOND)
-_DISPATCH_WEIGHT = Weight(60 * PICOSECONDS_PER_MICROSECOND)
-_ANNOUNCED_WEIGHT = _LIST_WEIGHT + _DISPATCH_WEIGHT
 
 _PROXIES = ProxyReason(DepositKind.PROXIES)
 _ANNOUNCEMENTS = ProxyReason(DepositKind.ANNOUNCEMENTS)
@@ -61,11 +59,11 @@ def pure_account(who: bytes, height: int, extrinsic_index: int, kind: ProxyType,
 
 
 def _proxy_weight(pallet: Proxy, call: RuntimeCall, **_: object) -> Weight:
-    return _DISPATCH_WEIGHT + weight_of(pallet.runtime, call)
+    return weights.PROXY + weight_of(pallet.runtime, call)
 
 
 def _announced_weight(pallet: Proxy, call: RuntimeCall, **_: object) -> Weight:
-    return _ANNOUNCED_WEIGHT + weight_of(pallet.runtime, call)
+    return weights.PROXY_ANNOUNCED + weight_of(pallet.runtime, call)
 
 
 def _class(pallet: Proxy, call: RuntimeCall, **_: object) -> DispatchClass:
@@ -118,9 +116,9 @@ class Proxy(Pallet):
         account = lookup(real)
         definition = self._find(account, ensure_signed(origin), force_proxy_type)
         ensure(definition.delay == 0, ProxyError.UNANNOUNCED)
-        return PostDispatchInfo(_DISPATCH_WEIGHT + self._dispatch(definition, account, call))
+        return PostDispatchInfo(weights.PROXY + self._dispatch(definition, account, call))
 
-    @call(weight=_LIST_WEIGHT)
+    @call(weight=weights.ADD_PROXY)
     def add_proxy(self, origin: Origin, delegate: MultiAddress, proxy_type: ProxyType, delay: U32) -> None:
         """Let another account act for the sender, after `delay` blocks from an announcement if it is not zero."""
         who, added = ensure_signed(origin), ProxyDefinition(lookup(delegate), proxy_type, delay)
@@ -131,7 +129,7 @@ class Proxy(Pallet):
         self._set_proxies(who, tuple(sorted((*definitions, added), key=lambda definition: definition.rank)))
         self.deposit_event(ProxyAdded(who, added.delegate, proxy_type, delay))
 
-    @call(weight=_LIST_WEIGHT)
+    @call(weight=weights.REMOVE_PROXY)
     def remove_proxy(self, origin: Origin, delegate: MultiAddress, proxy_type: ProxyType, delay: U32) -> None:
         """Stop another account from acting for the sender."""
         who, removed = ensure_signed(origin), ProxyDefinition(lookup(delegate), proxy_type, delay)
@@ -140,14 +138,14 @@ class Proxy(Pallet):
         self._set_proxies(who, tuple(definition for definition in definitions if definition != removed))
         self.deposit_event(ProxyRemoved(who, removed.delegate, proxy_type, delay))
 
-    @call(weight=_LIST_WEIGHT)
+    @call(weight=weights.REMOVE_PROXIES)
     def remove_proxies(self, origin: Origin) -> None:
         """Remove all proxies of the sender. From a pure account this gives up all access to it."""
         self._set_proxies(ensure_signed(origin), ())
 
     # Pure accounts
 
-    @call(weight=_LIST_WEIGHT)
+    @call(weight=weights.CREATE_PURE)
     def create_pure(self, origin: Origin, proxy_type: ProxyType, delay: U32, index: U16) -> None:
         """Make a new account without a key of which the sender is the only proxy; `index` tells several apart."""
         who = ensure_signed(origin)
@@ -159,7 +157,7 @@ class Proxy(Pallet):
         self.spawner_deposits.put(pure, SpawnerDeposit(who, deposit))
         self.deposit_event(PureCreated(pure, who, proxy_type, index))
 
-    @call(weight=_LIST_WEIGHT)
+    @call(weight=weights.KILL_PURE)
     def kill_pure(
         self,
         origin: Origin,
@@ -177,7 +175,7 @@ class Proxy(Pallet):
 
     # Announced calls
 
-    @call(weight=_LIST_WEIGHT)
+    @call(weight=weights.ANNOUNCE)
     def announce(self, origin: Origin, real: MultiAddress, call_hash: H256) -> None:
         """Announce the hash of a call that the sender is going to make for another account."""
         who, account = ensure_signed(origin), lookup(real)
@@ -188,13 +186,13 @@ class Proxy(Pallet):
         self._set_announcements(who, (*pending, added))
         self.deposit_event(Announced(account, who, call_hash))
 
-    @call(weight=_LIST_WEIGHT)
+    @call(weight=weights.REMOVE_ANNOUNCEMENT)
     def remove_announcement(self, origin: Origin, real: MultiAddress, call_hash: H256) -> None:
         """Take back an announcement of the sender."""
         account = lookup(real)
         self._drop_announcements(ensure_signed(origin), lambda one: one.real == account and one.call_hash == call_hash)
 
-    @call(weight=_LIST_WEIGHT)
+    @call(weight=weights.REJECT_ANNOUNCEMENT)
     def reject_announcement(self, origin: Origin, delegate: MultiAddress, call_hash: H256) -> None:
         """Refuse a call that a proxy of the sender has announced."""
         who = ensure_signed(origin)
@@ -220,9 +218,9 @@ class Proxy(Pallet):
 
         ensure(any(is_due(one) for one in self.announcements.get(who)[0]), ProxyError.UNANNOUNCED)
         self._drop_announcements(who, is_due)
-        return PostDispatchInfo(_ANNOUNCED_WEIGHT + self._dispatch(definition, account, call))
+        return PostDispatchInfo(weights.PROXY_ANNOUNCED + self._dispatch(definition, account, call))
 
-    @call(weight=_LIST_WEIGHT * 2)
+    @call(weight=weights.POKE_DEPOSIT)
     def poke_deposit(self, origin: Origin) -> PostDispatchInfo:
         """Bring the sender's deposits to what they would be today; free of charge when one changes."""
         who = ensure_signed(origin)

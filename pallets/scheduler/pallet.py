@@ -33,13 +33,15 @@ from pallets.scheduler.types import (
     TaskAddress,
 )
 from pallets.system import System
+from pallets.weights import heaviest
+from pallets.weights import scheduler as weights
 from runtime.call import RuntimeCall
 from runtime.errors import ExhaustedError, InvariantBroken, ModuleError, ensure
 from runtime.origin import Origin, Root, ensure_root
 from runtime.pallet import Pallet, call
 from runtime.storage import BLAKE2_128_CONCAT, TWOX_64_CONCAT, StorageMap, StorageValue
 from runtime.types import U8, U32, Bytes32, MaxLength
-from runtime.weights import PICOSECONDS_PER_MICROSECOND, ZERO_WEIGHT, Weight
+from runtime.weights import ZERO_WEIGHT, Weight
 
 DEFAULT_PRIORITY = 128
 PLACEMENT_BLOCKS = 64
@@ -47,9 +49,17 @@ PLACEMENT_BLOCKS = 64
 BLOCK_NUMBER_END = 2**32
 """One more than the last block that there can be."""
 
-_AGENDA_WEIGHT = Weight(15 * PICOSECONDS_PER_MICROSECOND)
-_TASK_WEIGHT = Weight(30 * PICOSECONDS_PER_MICROSECOND)
-_CALL_WEIGHT = Weight(60 * PICOSECONDS_PER_MICROSECOND)
+_AGENDA_WEIGHT = weights.ON_INITIALIZE
+_TASK_WEIGHT = weights.ON_INITIALIZE_PER_TASK
+_CALL_WEIGHT = heaviest(
+    weights.SCHEDULE + weights.SCHEDULE_PER_TASK * PLACES_PER_BLOCK,
+    weights.SCHEDULE_AFTER + weights.SCHEDULE_AFTER_PER_TASK * PLACES_PER_BLOCK,
+    weights.SCHEDULE_NAMED + weights.SCHEDULE_NAMED_PER_TASK * PLACES_PER_BLOCK,
+    weights.SCHEDULE_NAMED_AFTER + weights.SCHEDULE_NAMED_AFTER_PER_TASK * PLACES_PER_BLOCK,
+    weights.CANCEL + weights.CANCEL_PER_TASK * PLACES_PER_BLOCK,
+    weights.CANCEL_NAMED + weights.CANCEL_NAMED_PER_TASK * PLACES_PER_BLOCK,
+)
+"""Every call reads and writes an agenda, at worst a full one."""
 
 
 class _Meter:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
@@ -33,7 +33,7 @@ Line = dict[str, Any]
 class Program:
     """A process and everything that it has printed so far."""
 
-    def __init__(self, argv: Sequence[str], cwd: Path) -> None:
+    def __init__(self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None) -> None:
         self.name = " ".join(Path(part).name for part in argv[:6])
         self.lines: list[Line] = []
         self.log: list[str] = []
@@ -48,7 +48,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
+            env=environment or {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
             start_new_session=True,  # a signal for the test run must not reach it before the test ends it
         )
         assert self._process.stdout is not None

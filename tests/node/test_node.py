@@ -163,7 +163,7 @@ async def test_another_version_of_the_runtime_follows_its_old_directory_but_does
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("node.runtime_source.consensus_source_digest", lambda: bytes(32))
+        patch.setattr("node.runtime_source.consensus_source_digest", lambda reference: bytes(32))
         async with running(config(tmp_path)) as node:
             receipt = await node.api.submit(transfer(7_000), ALICE)
     async with running(config(tmp_path)) as node:

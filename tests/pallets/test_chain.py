@@ -8,7 +8,7 @@ import coincurve
 import pytest
 
 import genesis
-from pallets.chain import build_runtime, runtime_for, runtime_version
+from pallets.chain import build_runtime, runtime_for
 from pallets.chain_file import at_slot_duration, chain_file_text, followup_ms, new_genesis
 from pallets.datdot.config import DatDotConfig
 from pallets.runtime_apis import runtime_apis
@@ -48,7 +48,7 @@ def test_pallets_have_their_indices() -> None:
 
 
 def test_the_version_names_the_chain_and_its_apis() -> None:
-    version = runtime_version()
+    version = build_runtime().version
     assert (version.spec_name, version.spec_version, version.transaction_version) == ("datdot", 1, 1)
     assert dict(version.apis) == {api_id(api.name): api.api_version for api in runtime_apis(build_runtime()).apis}
     assert (bytes.fromhex("37e397fc7c91f5e4"), 2) in version.apis

@@ -22,6 +22,7 @@ from pallets.scheduler import (
     SchedulerError,
     Task,
 )
+from pallets.weights import scheduler as weights
 from runtime.call import RuntimeCall
 from runtime.errors import DispatchError, InvariantBroken, Module, ModuleErrorValue, OriginRefused
 from runtime.events import Event, Initialization
@@ -69,8 +70,10 @@ def hook_events(executed: ExecutedBlock, kind: type[Event] = Dispatched) -> list
 def limited(chain: Chain, tasks: int) -> None:
     """Give the scheduler weight for a number of ROOT_CALL tasks in a block."""
     pallet = scheduler(chain)
-    each = chain.runtime.dispatch_info(ROOT_CALL).weight.ref_time + 30 * 10**6
-    pallet.config = SchedulerConfig(maximum_weight=Weight(15 * 10**6 + tasks * each, 2**64 - 1))
+    each = chain.runtime.dispatch_info(ROOT_CALL).weight.ref_time + weights.ON_INITIALIZE_PER_TASK.ref_time
+    pallet.config = SchedulerConfig(
+        maximum_weight=Weight(weights.ON_INITIALIZE.ref_time + tasks * each, 2**64 - 1)
+    )
 
 
 def test_a_task_runs_once_as_root_in_its_block(chain: Chain) -> None:

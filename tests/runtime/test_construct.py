@@ -156,6 +156,7 @@ def test_calls_that_cannot_be_dispatched_are_refused(kind: type[Pallet], reason:
 def test_call_indices_are_given_or_follow_the_declaration() -> None:
     assert [(spec.name, spec.index) for spec in System.call_specs()] == [
         ("remark", 0),
+        ("set_code", 2),
         ("set_storage", 4),
         ("kill_storage", 5),
         ("kill_prefix", 6),
@@ -190,7 +191,7 @@ def test_events_of_other_runtimes_do_not_encode() -> None:
         runtime.event_records_codec.encode((record,))
     good = (EventRecord(Initialization(), Counted(bytes(32), 1)),)
     assert runtime.event_records_codec.decode(runtime.event_records_codec.encode(good)) == good
-    for data in ("04", "0402", "040263", "04020709", "0402000200"):
+    for data in ("04", "0402", "040263", "04020709", "0402000900"):
         with pytest.raises(CodecError):
             runtime.event_records_codec.decode(bytes.fromhex(data))
     assert issubclass(SystemEvent, Event)

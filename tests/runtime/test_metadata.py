@@ -191,5 +191,5 @@ def test_calls_are_listed_in_the_order_of_declaration_with_docs(metadata: Metada
     assert variants[1]["name"] == "count"
     assert variants[1]["docs"] == ["Count `amount` more."]
     _, system = metadata.types[metadata.pallet("System")["calls"]]["def"]
-    assert [variant["index"] for variant in system] == [0, 4, 5, 6, 7]
+    assert [variant["index"] for variant in system] == [0, 2, 4, 5, 6, 7]
     assert [system[0]["name"], system[-1]["name"]] == ["remark", "remark_with_event"]

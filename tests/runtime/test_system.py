@@ -120,7 +120,7 @@ def test_remarks_are_hashed_into_an_event(system: System) -> None:
         assert runtime.dispatch(call, Signed(WHO)).error is None
         assert isinstance(runtime.dispatch(call, Root()).error, BadOrigin)
     assert [record.event for record in system.event_records()] == [Remarked(WHO, blake2_256(b"hello"))]
-    longer = RuntimeCall("System", "remark", {"remark": bytes(1_000)})
+    longer = RuntimeCall("System", "remark_with_event", {"remark": bytes(1_000)})
     assert runtime.dispatch_info(longer).weight.exceeds(runtime.dispatch_info(call).weight)
 
 

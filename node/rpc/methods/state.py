@@ -1,6 +1,7 @@
 """`state_*`: storage, metadata, runtime calls and their subscriptions."""
 
 from collections.abc import AsyncGenerator, Iterable
+from functools import lru_cache
 from typing import Any
 
 from node.chain.events import BestChanged
@@ -11,8 +12,14 @@ from node.rpc.limits import MAX_BLOCKS_QUERIED, MAX_KEYS_AT_ONCE, MAX_KEYS_PER_P
 from node.rpc.parameters import Hash, Hex, Number
 from node.rpc.registry import method, subscription
 from node.rpc.runtime_api import call_runtime, runtime_version_json
+from runtime.construct import Runtime
 from runtime.crypto import blake2_256
 from runtime.version import CODE_KEY
+
+
+@lru_cache(maxsize=2)
+def _metadata_text(runtime: Runtime) -> str:
+    return hexadecimal(runtime.metadata_v14)
 
 
 class StateMethods:
@@ -20,19 +27,16 @@ class StateMethods:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self._metadata = hexadecimal(backend.chain.runtime.metadata_v14)
 
     @method("state_getMetadata")
     def get_metadata(self, at: Hash | None = None) -> str:
         """The runtime's metadata, version 14."""
-        self.backend.block_at(at)
-        return self._metadata
+        return _metadata_text(self.backend.runtime_at(self.backend.block_at(at)))
 
     @method("state_getRuntimeVersion", "chain_getRuntimeVersion")
     def get_runtime_version(self, at: Hash | None = None) -> Any:
         """The runtime's version."""
-        self.backend.block_at(at)
-        return runtime_version_json(self.backend.chain.runtime.version)
+        return runtime_version_json(self.backend.runtime_at(self.backend.block_at(at)).version)
 
     @method("state_call", "state_callAt")
     def call(self, name: str, data: Hex, at: Hash | None = None) -> str:
@@ -133,7 +137,7 @@ class StateMethods:
             yield runtime_version_json(self.backend.chain.runtime.version)
             async for event in events:
                 if isinstance(event, BestChanged) and CODE_KEY in self.backend.written_keys(event):
-                    yield runtime_version_json(self.backend.chain.runtime.version)
+                    yield runtime_version_json(self.backend.runtime_at(event.header.hash).version)
 
     def _keys(self, prefix: bytes, at: bytes | None) -> list[bytes]:
         keys = self.backend.state_at(at).keys(prefix, None, MAX_KEYS_AT_ONCE + 1)

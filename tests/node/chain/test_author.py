@@ -125,7 +125,7 @@ async def test_a_node_that_catches_up_does_not_author(node: Node) -> None:
 
 
 async def test_a_runtime_that_the_chain_does_not_ask_for_does_not_author(node: Node) -> None:
-    node.runtime.code = b"another runtime"
+    node.runtime.source_digest = bytes([7]) * 32
     assert await node.author.author_block() is None
     assert node.best.number == 0
 

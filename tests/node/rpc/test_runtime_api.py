@@ -153,11 +153,12 @@ async def test_unknown_functions_and_bad_arguments_are_named(rpc: RpcNode, name:
 
 
 async def test_the_version_lists_exactly_the_apis_that_are_answered(rpc: RpcNode) -> None:
+    apis = rpc.backend.apis_at(rpc.node.best.hash)
     listed = dict((await rpc.call("state_getRuntimeVersion"))["apis"])
-    answered = {f"0x{api_id(api.name).hex()}": api.api_version for api in rpc.backend.apis.apis}
+    answered = {f"0x{api_id(api.name).hex()}": api.api_version for api in apis.apis}
     assert listed == answered
-    assert {name.split("_")[0] for name in rpc.backend.apis.functions} == {api.name for api in rpc.backend.apis.apis}
-    assert "BlockBuilder" in {api.name for api in rpc.backend.apis.apis}
+    assert {name.split("_")[0] for name in apis.functions} == {api.name for api in apis.apis}
+    assert "BlockBuilder" in {api.name for api in apis.apis}
 
 
 async def test_a_call_costs_what_the_extrinsic_that_holds_it_does(rpc: RpcNode) -> None:
