@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from node.cli.encryption import KEY_FILE, EncryptionKey, encryption_key_of, make_encryption_key
-from node.cli.options import HyperswarmBootstrap, Lan, UseHyperswarm, checked_finding, endpoint, set_up_logs
-from node.cli.output import Refused, print_event, print_result, refusing
+from node.cli.options import AskLan, HyperswarmBootstrap, Lan, UseHyperswarm, checked_finding, endpoint, set_up_logs
+from node.cli.output import Refused, print_result, print_serving, refusing
 from node.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ def cat(
     from hypercore.errors import HypercoreError
 
     async def write() -> None:
-        stop = log.length if end is None else min(end, log.length)
+        stop = log.length if end is None else end
+        if max(start, stop) > log.length:
+            raise Refused(f"the core has {log.length} blocks: there is no block {max(start, stop - 1)}")
         with progress_bar("reading", max(0, stop - start), unit="blocks", writes_data=True) as show:
             for index in range(start, stop):
                 sys.stdout.buffer.write(await log.get(index))
@@ -120,7 +122,7 @@ def clone(
         list[str] | None,
         typer.Argument(metavar="[HOST:PORT]…", help="Peers that serve it; without any, the local network is asked."),
     ] = None,
-    lan: Annotated[bool, typer.Option("--lan/--no-lan", help="Ask the local network when no peer is named.")] = True,
+    lan: AskLan = True,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds without any new block before giving up.")] = 60,
     as_json: Json = False,
 ) -> None:
@@ -240,6 +242,7 @@ async def _serve(directory: Path, host: str, port: int, where: FindingConfig, as
     import trio
 
     from hypercore.io.replication import open_replication
+    from node.cli.links import announced
     from node.finding import Finding
 
     core = _open_core(directory)
@@ -248,15 +251,8 @@ async def _serve(directory: Path, host: str, port: int, where: FindingConfig, as
         async with Finding.start(where, host) as finding, open_replication() as replication:
             replication.add(core)
             bound = await replication.listen(host, port)
-            async with finding.announcing(replication, bound) as announcing:
-                announcing.announce_only([core.discovery_key])
-                announced = ["lan"] if finding.lan is not None else []
-                announced += ["hyperswarm"] if await announcing.reached_hyperswarm(core.discovery_key) else []
-                if as_json:
-                    print_event("serving", **facts, host=host, port=bound, announced=announced)
-                else:
-                    places = {"address": f"{host}:{bound}", "announced on": ", ".join(announced) or "nothing"}
-                    print_result({**facts, **places}, False)
+            async with announced(finding, replication, bound, [core.discovery_key]) as places:
+                print_serving(facts, host, bound, places, as_json)
                 await trio.sleep_forever()
     finally:
         core.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from node.cli.cores import size_of
-from node.cli.encryption import KEY_FILE, EncryptionKey, encryption_key_of, make_encryption_key
-from node.cli.options import endpoint, set_up_logs
-from node.cli.output import Refused, print_event, print_result, printable, refusing
+from node.cli.encryption import KEY_FILE, EncryptionKey
+from node.cli.on_drive import drive_facts, run_on_drive
+from node.cli.options import AskLan, HyperswarmBootstrap, Lan, UseHyperswarm, checked_finding
+from node.cli.output import Refused, print_event, print_result, print_serving, printable, refusing
 from node.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ StoreDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The directo
 DrivePath = Annotated[str, typer.Argument(metavar="PATH", help="A path in the drive.")]
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="A folder in the drive.")]
 Key = Annotated[str | None, typer.Option("--key", help="Somebody's drive (z32 or hexadecimal); ours without.")]
-Peers = Annotated[list[str] | None, typer.Option("--peer", metavar="HOST:PORT", help="Who serves it; may be repeated.")]
+Peers = Annotated[
+    list[str] | None,
+    typer.Option("--peer", metavar="HOST:PORT", help="Who serves it; repeatable; else the local network is asked."),
+]
 Version = Annotated[int | None, typer.Option("--version", min=1, help="The drive as it was at this version.")]
 Encrypted = Annotated[
     bool, typer.Option("--encrypted", help=f"Encrypt a new drive with a new key, kept in DIR/{KEY_FILE}.")
@@ -68,9 +72,9 @@ def put(
         with source, progress_bar("writing", size_of(source)) as show:
             async with aclosing(read()) as parts:
                 await drive.write(path, parts, executable=executable)
-        return await _facts(drive)
+        return await drive_facts(drive)
 
-    _print(_run(write, directory, create=True, encryption_key=encryption_key, encrypted=encrypted), as_json)
+    _print(run_on_drive(write, directory, create=True, encryption_key=encryption_key, encrypted=encrypted), as_json)
 
 
 @app.command()
@@ -82,6 +86,7 @@ def get(
     length: Annotated[int | None, typer.Option(min=0, help="Number of bytes; else to the end.")] = None,
     key: Key = None,
     peers: Peers = None,
+    lan: AskLan = True,
     version: Version = None,
     encryption_key: EncryptionKey = None,
 ) -> None:
@@ -103,7 +108,7 @@ def get(
                 show(done, None)
             target.flush()
 
-    _run(read, directory, key, peers, version, encryption_key=encryption_key)
+    run_on_drive(read, directory, key, peers, lan, version, encryption_key=encryption_key)
 
 
 @contextmanager
@@ -131,6 +136,7 @@ def ls(
     folder: Folder = "/",
     key: Key = None,
     peers: Peers = None,
+    lan: AskLan = True,
     version: Version = None,
     encryption_key: EncryptionKey = None,
     as_json: Json = False,
@@ -148,7 +154,7 @@ def ls(
                 target = f" -> {entry.linkname}" if entry.linkname is not None else ""
                 typer.echo(f"{kind} {size:>12} {printable(path + target)}")
 
-    _run(listing, directory, key, peers, version, encryption_key=encryption_key)
+    run_on_drive(listing, directory, key, peers, lan, version, encryption_key=encryption_key)
 
 
 @app.command()
@@ -160,6 +166,7 @@ def mirror(
     prune: Annotated[bool, typer.Option("--prune", help="Remove what the source does not have.")] = False,
     key: Key = None,
     peers: Peers = None,
+    lan: AskLan = True,
     version: Version = None,
     encrypted: Encrypted = False,
     encryption_key: EncryptionKey = None,
@@ -178,7 +185,7 @@ def mirror(
             assert target is not None
             with progress_bar("mirroring") as progress:
                 report = await mirror_out(view, target, prefix, prune=prune, progress=progress)
-        return {**asdict(report), **await _facts(drive)}
+        return {**asdict(report), **await drive_facts(drive)}
 
     with refusing():
         if (source is None) == (target is None):
@@ -188,8 +195,16 @@ def mirror(
         if source is not None and not source.is_dir():
             raise Refused(f"--from: {source} is not a folder")
     is_in = source is not None
-    result = _run(
-        copy, directory, key, peers, version, create=is_in, encryption_key=encryption_key, encrypted=encrypted and is_in
+    result = run_on_drive(
+        copy,
+        directory,
+        key,
+        peers,
+        lan,
+        version,
+        create=is_in,
+        encryption_key=encryption_key,
+        encrypted=encrypted and is_in,
     )
     skipped = result.pop("skipped")
     _print({**result, "skipped": skipped if as_json else len(skipped)}, as_json)
@@ -204,6 +219,7 @@ def watch(
     folder: Folder = "/",
     key: Key = None,
     peers: Peers = None,
+    lan: AskLan = True,
     encryption_key: EncryptionKey = None,
     as_json: Json = False,
 ) -> None:
@@ -212,12 +228,12 @@ def watch(
     async def follow(drive: Drive, _: DriveView) -> None:
         watching = drive.watch(folder)
         if as_json:
-            print_event("watching", **await _facts(drive))
+            print_event("watching", **await drive_facts(drive))
         async for new, old in watching:
             async for change in new.differences(old, folder):
                 _print_change(change, as_json)
 
-    _run(follow, directory, key, peers, encryption_key=encryption_key, endless=True)
+    run_on_drive(follow, directory, key, peers, lan, encryption_key=encryption_key, endless=True)
 
 
 @app.command()
@@ -225,6 +241,7 @@ def history(
     directory: StoreDirectory,
     key: Key = None,
     peers: Peers = None,
+    lan: AskLan = True,
     reverse: Annotated[bool, typer.Option("--reverse", help="Newest first.")] = False,
     encryption_key: EncryptionKey = None,
     as_json: Json = False,
@@ -235,7 +252,7 @@ def history(
         async for change in drive.history(reverse=reverse):
             _print_change(change, as_json)
 
-    _run(show, directory, key, peers, encryption_key=encryption_key)
+    run_on_drive(show, directory, key, peers, lan, encryption_key=encryption_key)
 
 
 @app.command()
@@ -245,9 +262,9 @@ def rm(directory: StoreDirectory, path: DrivePath, as_json: Json = False) -> Non
     async def remove(drive: Drive, _: DriveView) -> dict[str, Any]:
         if not await drive.delete(path):
             raise Refused(f"there is no {path} in the drive")
-        return await _facts(drive)
+        return await drive_facts(drive)
 
-    _print(_run(remove, directory), as_json)
+    _print(run_on_drive(remove, directory), as_json)
 
 
 @app.command()
@@ -255,15 +272,16 @@ def info(
     directory: StoreDirectory,
     key: Key = None,
     peers: Peers = None,
+    lan: AskLan = True,
     encryption_key: EncryptionKey = None,
     as_json: Json = False,
 ) -> None:
     """Show key, version and size of a drive."""
 
     async def show(drive: Drive, _: DriveView) -> dict[str, Any]:
-        return await _facts(drive)
+        return await drive_facts(drive)
 
-    _print(_run(show, directory, key, peers, encryption_key=encryption_key), as_json)
+    _print(run_on_drive(show, directory, key, peers, lan, encryption_key=encryption_key), as_json)
 
 
 @app.command()
@@ -272,101 +290,32 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 lets the system choose.")] = 0,
     key: Key = None,
+    lan: Lan = True,
+    hyperswarm: UseHyperswarm = False,
+    hyperswarm_bootstrap: HyperswarmBootstrap = None,
     encryption_key: EncryptionKey = None,
     as_json: Json = False,
 ) -> None:
     """Serve our drive, and every other core of the store, to readers that know the key, until stopped."""
     import trio
 
+    from node.config import StartRefused
+
     async def listen(drive: Drive, _: DriveView) -> None:
-        async with drive.store.replicate() as replication:
+        from node.cli.links import announced
+        from node.finding import Finding
+
+        facts = await drive_facts(drive)
+        keys = dict.fromkeys([drive.discovery_key, *(core.discovery_key for core in drive.store.cores())])
+        async with Finding.start(finding, host) as ways, drive.store.replicate() as replication:
             bound = await replication.listen(host, port)
-            if as_json:
-                print_event("serving", **await _facts(drive), host=host, port=bound)
-            else:
-                print_result({**await _facts(drive), "address": f"{host}:{bound}"}, False)
-            await trio.sleep_forever()
+            async with announced(ways, replication, bound, list(keys)) as places:
+                print_serving(facts, host, bound, places, as_json)
+                await trio.sleep_forever()
 
-    _run(listen, directory, key, encryption_key=encryption_key, endless=True)
-
-
-def _run(
-    work: Callable[[Drive, DriveView], Awaitable[Any]],
-    directory: Path,
-    key: str | None = None,
-    peers: list[str] | None = None,
-    version: int | None = None,
-    *,
-    create: bool = False,
-    encryption_key: Path | None = None,
-    encrypted: bool = False,
-    endless: bool = False,
-) -> Any:
-    """Runs `work(drive, the drive at the wanted version)`; refuses with a sentence, also when `work` was stopped.
-
-    What is `endless` is meant to be stopped.
-    """
-    from hypercore.errors import DecodeError, HypercoreError
-    from node.cli.running import run_until_stopped
-
-    async def program() -> tuple[Any]:
-        async with _opened(directory, key, addresses, create, secret) as drive:
-            if version is not None and version > drive.version:
-                raise Refused(f"the drive is at version {drive.version}: there is no version {version} yet")
-            try:
-                return (await work(drive, drive if version is None else drive.checkout(version)),)
-            except DecodeError as error:
-                key_file = "has another encryption key" if secret else "is encrypted: see --encryption-key"
-                raise Refused(f"this drive cannot be read ({error}); perhaps it {key_file}") from None
-
-    with refusing(HypercoreError, OSError):
-        set_up_logs("warning", as_json=False)
-        addresses = [endpoint(peer) for peer in peers or []]
-        is_new = not (directory / "primary-key").exists()
-        if key is None and not create and is_new:
-            raise Refused(f"there is no store in {directory}: write a file with `datdot drive put`, or give --key")
-        if encrypted and is_new:
-            directory.mkdir(parents=True, exist_ok=True)
-            make_encryption_key(directory)
-        secret = encryption_key_of(directory, encryption_key)
-        if encrypted and secret is None:
-            raise Refused(f"the drive in {directory} is there already, and not encrypted")
-        done = run_until_stopped(program)
-        if done is None and not endless:
-            raise Refused("stopped: what was written before is kept")
-    return None if done is None else done[0]
-
-
-@asynccontextmanager
-async def _opened(
-    directory: Path, key: str | None, addresses: list[tuple[str, int]], create: bool, secret: bytes | None
-) -> AsyncIterator[Drive]:
-    from hypercore.io.corestore import Corestore
-    from hypercore.io.drive import Drive
-    from node.cli.links import linked
-
-    async with Corestore(directory) as store, Drive(store, key, encryption_key=secret) as drive:
-        if not addresses:
-            if drive.version == 0 and not create:
-                raise Refused(f"the drive in {directory} is empty" if key is None else "no block is here: give --peer")
-            yield drive
-            return
-        async with store.replicate() as replication, linked(replication, addresses):
-            await drive.update()
-            yield drive
-
-
-async def _facts(drive: Drive) -> dict[str, Any]:
-    contents = await drive.contents()
-    return {
-        "key": drive.key.hex(),
-        "id": drive.public_id,
-        "version": drive.version,
-        "content_key": contents.log.key.hex(),
-        "content_bytes": contents.log.byte_length,
-        "writable": drive.writable,
-        "encrypted": drive.bee.log.encrypted,
-    }
+    with refusing(StartRefused):
+        finding = checked_finding(lan, hyperswarm, hyperswarm_bootstrap)
+        run_on_drive(listen, directory, key, lan=False, encryption_key=encryption_key, endless=True)
 
 
 def _print(facts: dict[str, Any] | None, as_json: bool) -> None:

@@ -1,4 +1,6 @@
-"""Links to the peers that a command names: at least one must answer, and those that go away are dialled again."""
+"""Links of commands: to peers that are named (one must answer, and who goes away is dialled again) or found, and to
+readers that find us.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,12 @@ import trio
 from hypercore.io.core import Core
 from hypercore.io.lan import open_lan
 from hypercore.io.replication import ConnectFailed, Replication
-from hypercore.io.swarm import open_swarm
+from hypercore.io.swarm import Swarm, open_swarm
 from node.cli.output import Refused
 
 if TYPE_CHECKING:
     from hypercore.io.session import Session
+    from node.finding import Finding
 
 REDIAL_SECONDS = 1.0
 
@@ -60,8 +63,24 @@ async def _redial(replication: Replication, address: Address, session: Session |
 
 
 @asynccontextmanager
-async def found_on_lan(replication: Replication, core: Core) -> AsyncIterator[None]:
+async def found_on_lan(replication: Replication, core: Core) -> AsyncIterator[Swarm]:
     """Connected to whoever serves the core on the local network while the block of code runs."""
     async with open_lan() as lan, open_swarm(replication, [lan]) as swarm:
         swarm.find(core)
-        yield
+        yield swarm
+
+
+@asynccontextmanager
+async def announced(
+    finding: Finding, replication: Replication, port: int, discovery_keys: Sequence[bytes]
+) -> AsyncIterator[list[str]]:
+    """Cores that our port serves are announced while the block of code runs; gives the names of the places that know.
+
+    Of Hyperswarm the first core counts.
+    """
+    async with finding.announcing(replication, port) as announcing:
+        announcing.announce_only(discovery_keys)
+        places = ["lan"] if finding.lan is not None else []
+        if await announcing.reached_hyperswarm(discovery_keys[0]):
+            places.append("hyperswarm")
+        yield places

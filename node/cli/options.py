@@ -20,6 +20,7 @@ Timeout = Annotated[
     float | None, typer.Option("--timeout", min=1, help="With --share: give up after so many seconds (exit 1).")
 ]
 Lan = Annotated[bool, typer.Option("--lan/--no-lan", help="Tell the local network, as far as the port is reachable.")]
+AskLan = Annotated[bool, typer.Option("--lan/--no-lan", help="Ask the local network when no peer is named.")]
 UseHyperswarm = Annotated[
     bool, typer.Option("--hyperswarm", help="Let readers on Hyperswarm find it (needs Node.js and the bridge).")
 ]

@@ -39,6 +39,15 @@ def print_result(values: dict[str, Any], as_json: bool) -> None:
     sys.stdout.flush()
 
 
+def print_serving(facts: dict[str, Any], host: str, port: int, announced: list[str], as_json: bool) -> None:
+    """What is served, on which address, and where readers find that out."""
+    if as_json:
+        print_event("serving", **facts, host=host, port=port, announced=announced)
+    else:
+        places = {"address": f"{host}:{port}", "announced on": ", ".join(announced) or "nothing"}
+        print_result({**facts, **places}, False)
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -90,6 +90,8 @@ def test_stored_blocks_of_an_encrypted_core_have_64_kib(tmp_path: Path) -> None:
         (("append", "core", "."), ".: Is a directory"),
         (("append", "nowhere", "text"), "there is no core in nowhere"),
         (("cat", "."), "there is no core in ."),
+        (("cat", "core", "--start", "1"), "the core has 0 blocks: there is no block 1"),
+        (("cat", "core", "--end", "9"), "there is no block 8"),
         (("info", "text"), "there is no core in text"),
         (("serve", "nowhere"), "there is no core in nowhere"),
         (("check", "nowhere"), "there is no core in nowhere"),

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from hypercore.io.lan import LOOPBACK, open_lan
+from node.cli import links, on_drive
 from node.cli.main import app
 
 DATDOT = [sys.executable, "-m", "node.cli"]
@@ -119,8 +122,43 @@ def test_a_served_drive_is_read_mirrored_and_watched_elsewhere(tmp_path: Path, f
         assert (out["added"], out["key"], out["writable"]) == (4, made["key"], False)
         with running("watch", str(tmp_path / "watcher"), *remote) as watcher:
             assert event(watcher)["version"] == made["version"]
+    assert drive("get", reader, "/a.txt", "--key", made["key"], "--no-lan").stdout == "0123456789"
+    assert as_json("info", reader, "--key", made["key"], "--no-lan")["content_key"] == made["content_key"]
+
+
+@pytest.fixture
+def lan_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of this process ask no other machine."""
+    monkeypatch.setattr(links, "open_lan", partial(open_lan, [LOOPBACK]))
+
+
+@pytest.mark.usefixtures("lan_on_loopback")
+def test_a_reader_without_addresses_finds_who_serves_a_drive(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, reader = str(tmp_path / "store"), str(tmp_path / "reader")
+    made = as_json("mirror", store, "--from", str(folder))
+    with running("serve", store) as server:
+        assert event(server)["announced"] == ["lan"]
+        assert drive("get", reader, "/link", "--key", made["key"]).stdout == "0123456789"
+        out = as_json("mirror", reader, "--to", str(tmp_path / "copy"), "--key", made["id"])
+        assert (out["added"], out["version"]) == (4, made["version"])
+    monkeypatch.setattr(on_drive, "LAN_SECONDS", 0.01)
     assert drive("get", reader, "/a.txt", "--key", made["key"]).stdout == "0123456789"
-    assert as_json("info", reader, "--key", made["key"])["content_key"] == made["content_key"]
+
+
+@pytest.mark.usefixtures("lan_on_loopback")
+def test_a_drive_that_nobody_serves_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_drive, "LAN_SECONDS", 0.01)
+    refused = drive("ls", str(tmp_path / "reader"), "--key", "00" * 32)
+    assert refused.exit_code == 1
+    assert "nobody on the local network serves this drive" in refused.stderr
+
+
+def test_a_drive_is_served_to_nobody_but_those_with_its_address(tmp_path: Path) -> None:
+    as_json("put", str(tmp_path / "store"), "/a", str(Path(__file__)))
+    with running("serve", str(tmp_path / "store"), "--no-lan") as server:
+        assert event(server)["announced"] == []
 
 
 @pytest.mark.parametrize(
@@ -138,7 +176,9 @@ def test_a_served_drive_is_read_mirrored_and_watched_elsewhere(tmp_path: Path, f
         (("mirror", "{store}", "--from", "{file}"), "is not a folder"),
         (("mirror", "{store}", "--from", "{nowhere}", "--key", "x"), "do not go with it"),
         (("ls", "{store}", "--key", "short"), "a key is 32 bytes"),
-        (("ls", "{other}", "--key", "00" * 32), "give --peer"),
+        (("ls", "{other}", "--key", "00" * 32, "--no-lan"), "give --peer"),
+        (("get", "{store}", "/a", "--version", "2"), "inside of a change of several files"),
+        (("serve", "{store}", "--hyperswarm-bootstrap", "127.0.0.1:1"), "goes with --hyperswarm"),
         (("ls", "{store}", "--peer", "nowhere"), "is not HOST:PORT"),
         (("ls", "{store}", "--peer", "127.0.0.1:1"), "no peer answers"),
     ],
@@ -146,7 +186,10 @@ def test_a_served_drive_is_read_mirrored_and_watched_elsewhere(tmp_path: Path, f
 def test_refusals_are_one_sentence_and_exit_status_1(tmp_path: Path, arguments: tuple[str, ...], part: str) -> None:
     places = {name: str(tmp_path / name) for name in ("store", "other", "file", "nowhere")}
     Path(places["file"]).write_text("x")
-    assert drive("put", places["store"], "/a", places["file"]).exit_code == 0
+    (tmp_path / "folder").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "folder" / name).write_text("x")
+    assert drive("mirror", places["store"], "--from", str(tmp_path / "folder")).exit_code == 0
     refused = drive(*(argument.format(**places) for argument in arguments))
     assert refused.exit_code == 1, refused.output
     assert refused.stderr.startswith("datdot: ")
