@@ -151,6 +151,10 @@ _SENTENCES = {
     "nothing_to_host": "core {key} has no blocks: all files are empty or links, so there is nothing to host",
     "feed_published": "feed {feed} published: {length} blocks, key {key}",
     "plan_published": "plan {plan} published: {contracts} contracts, {dat:.3f} DAT in escrow",
+    "waiting_for_providers": (
+        "no provider is free for {contracts} contracts so far: they wait until hosting ends elsewhere, "
+        "or until further providers join"
+    ),
     "available": "available: {bytes} bytes in {length} blocks, read back from the hosters, SHA-256 {sha256}",
     "drive_available": "drive available: version {version}, every file can be read from the hosters",
 }

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from node.roles.market_view import LaneId, MarketView
 from node.roles.progress import SealingBoard
-from node.roles.share_events import HostingStarted, Paid, Sealing, ShareEvent, StorageProofConfirmed
+from node.roles.share_events import (
+    HostingStarted,
+    Paid,
+    Sealing,
+    ShareEvent,
+    StorageProofConfirmed,
+    WaitingForProviders,
+)
 from pallets.datdot import events
 from pallets.datdot.types import Contract, ContractState
 from runtime.events import Event
@@ -33,6 +40,7 @@ class PlanProgress:
         self._proven_chunks = 0
         self._total_chunks = sum(_copies(market.contract(contract)) for contract in self._contracts)
         self._sealed_before = 0
+        self._is_waiting = False
         self._seen: set[LaneId] = set()
         self._hosters: set[int] = set()
 
@@ -49,11 +57,12 @@ class PlanProgress:
     def look(self) -> Iterator[ShareEvent]:
         """What the state shows that was not told yet; raises PlanOver."""
         started: list[ShareEvent] = []
-        unproven, sealed = [], 0
+        unproven, sealed, queued = [], 0, 0
         for contract_id in self._unproven:
             contract = self._market.contract(contract_id)
             if contract is None or contract.state in OVER:
                 raise PlanOver(f"the time of contract {contract_id} ran out before it was hosted and proven")
+            queued += contract.state is ContractState.QUEUED
             started += self._newly_hosted(contract_id, contract)
             if all(position is not None and position.proven for position in contract.positions):
                 self._proven_chunks += _copies(contract)
@@ -61,6 +70,9 @@ class PlanProgress:
                 unproven.append(contract_id)
                 sealed += self._sealed_chunks(contract)
         self._unproven = unproven
+        if queued and not self._is_waiting:
+            yield WaitingForProviders(queued)
+        self._is_waiting = queued > 0
         done = self._proven_chunks + sealed
         if done > self._sealed_before:
             self._sealed_before = done

@@ -100,6 +100,14 @@ class Sealing(ShareEvent):
 
 
 @dataclass(frozen=True)
+class WaitingForProviders(ShareEvent):
+    """So many contracts found no free providers for now; the chain tries again whenever the market changes."""
+
+    name = "waiting_for_providers"
+    contracts: int
+
+
+@dataclass(frozen=True)
 class HostingStarted(ShareEvent):
     """A hoster (user id) stores a contract since this amendment."""
 

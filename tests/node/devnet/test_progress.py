@@ -47,6 +47,13 @@ def test_people_read_sentences_and_how_to_fetch(capsys: pytest.CaptureFixture[st
     assert f"datdot core clone {'ab' * 32} 127.0.0.1:4000 127.0.0.1:4001 --to copy" in out
 
 
+def test_people_read_that_contracts_wait_for_providers(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = TextReporter()
+    reporter.event("waiting_for_providers", contracts=12)
+    reporter.close()
+    assert "no provider is free for 12 contracts" in capsys.readouterr().out
+
+
 def test_a_contract_is_not_called_hosted_before_its_third_copy(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = TextReporter()
     for hoster in (7, 9):

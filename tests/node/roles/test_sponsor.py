@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio
 
 from hypercore.io.core import Core
 from hypercore.io.replication import open_replication
@@ -14,12 +16,20 @@ from node.keys.derivation import keypair_from_uri
 from node.roles import limits
 from node.roles.fetcher import FetchFailed
 from node.roles.read_back import read_back
-from node.roles.share_events import Available, FeedPublished, HostingStarted, PlanPublished, Sealing, ShareEvent
+from node.roles.share_events import (
+    Available,
+    FeedPublished,
+    HostingStarted,
+    PlanPublished,
+    Sealing,
+    ShareEvent,
+    WaitingForProviders,
+)
 from node.roles.share_source import CoreSource, FileSource, FolderSource, Source, open_source, parse_source
 from node.roles.shared_core import SharedCore, ShareRefused
 from node.roles.sponsor import Sponsor
 
-from .world import Market, small_core, staffed_market
+from .world import Market, open_market, small_core, staffed_market
 
 KEY = "11" * 32
 ACCOUNT = keypair_from_uri("//Sponsor")
@@ -59,6 +69,25 @@ async def test_shared_file_becomes_available_from_its_hosters(tmp_path: Path) ->
         again = await share(market, str(file), tmp_path / "shares")
         assert again[:2] == [feed, PlanPublished(plan.plan, 1, again[1].values()["escrow"])]
         assert again[-1] == available
+
+
+async def test_a_market_without_free_providers_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    told = []
+    async with (
+        open_market(tmp_path, "Sponsor") as market,
+        market.endpoint("Sponsor") as endpoint,
+        Sponsor.start(tmp_path / "shares", endpoint, market.chain) as sponsor,
+        aclosing(sponsor.share(str(file), duration_blocks=5_000)) as events,  # type: ignore[type-var]
+    ):
+        with trio.fail_after(60):
+            async for event in events:
+                told.append(event)
+                if isinstance(event, WaitingForProviders):
+                    break
+    assert [type(event) for event in told] == [FeedPublished, PlanPublished, WaitingForProviders]
+    assert told[-1].values() == {"contracts": 1}
 
 
 async def test_core_of_somebody_else_is_copied_whole(tmp_path: Path) -> None:
