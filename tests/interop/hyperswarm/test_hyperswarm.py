@@ -74,6 +74,18 @@ def test_a_reader_who_knows_only_the_key_gets_every_block_of_a_served_core(tmp_p
         assert program.log == []
 
 
+def test_a_reader_who_knows_only_the_key_gets_a_served_drive(tmp_path: Path, network: int) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("text")
+    with datdot("drive", "mirror", tmp_path / "store", "--from", tmp_path / "folder", "--json") as mirroring:
+        version = mirroring.line(lambda line: "version" in line)["version"]
+        assert mirroring.exit_status() == 0
+    with datdot("drive", "serve", tmp_path / "store", *options(network)) as program:
+        serving = program.event("serving")
+        assert serving["announced"] == ["hyperswarm"], program.tail()
+        assert read(serving["key"], network, version)["peers"] == 1
+
+
 def test_a_bridge_that_is_killed_starts_again_and_the_core_is_found_again(tmp_path: Path, network: int) -> None:
     with served_core(tmp_path, network) as (program, key):
         bridge_of(program).kill()
