@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -85,22 +86,43 @@ async def drive_facts(drive: Drive) -> dict[str, Any]:
 async def _opened(
     directory: Path, key: str | None, peers: Sequence[tuple[str, int]], lan: bool, create: bool, secret: bytes | None
 ) -> AsyncIterator[Drive]:
+    """The drive, linked to peers. A directory that a command made and put nothing into is removed when it fails."""
+    import trio
+
     from hypercore.io.corestore import Corestore
     from hypercore.io.drive import Drive
+
+    is_leftover = is_new = not await trio.Path(directory).exists()
+    try:
+        async with Corestore(directory) as store, Drive(store, key, encryption_key=secret) as drive:
+            try:
+                async with _linked(drive, key is None, peers, lan):
+                    if drive.version == 0 and not create:
+                        raise Refused(
+                            f"the drive in {directory} is empty" if key is None else "no block is here: give --peer"
+                        )
+                    yield drive
+            finally:
+                is_leftover = is_new and drive.version == 0
+    except BaseException:
+        if is_leftover:
+            shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+@asynccontextmanager
+async def _linked(drive: Drive, is_own: bool, peers: Sequence[tuple[str, int]], lan: bool) -> AsyncIterator[None]:
     from node.cli.links import linked
 
-    async with Corestore(directory) as store, Drive(store, key, encryption_key=secret) as drive:
-        if peers:
-            async with store.replicate() as replication, linked(replication, peers):
-                await drive.update()
-                yield drive
-        elif key is not None and lan and not drive.writable:
-            async with store.replicate() as replication, _with_local_peers(replication, drive):
-                yield drive
-        elif drive.version == 0 and not create:
-            raise Refused(f"the drive in {directory} is empty" if key is None else "no block is here: give --peer")
-        else:
-            yield drive
+    if peers:
+        async with drive.store.replicate() as replication, linked(replication, peers):
+            await drive.update()
+            yield
+    elif lan and not is_own and not drive.writable:
+        async with drive.store.replicate() as replication, _with_local_peers(replication, drive):
+            yield
+    else:
+        yield
 
 
 @asynccontextmanager

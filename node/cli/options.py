@@ -26,7 +26,11 @@ UseHyperswarm = Annotated[
 ]
 HyperswarmBootstrap = Annotated[
     list[str] | None,
-    typer.Option("--hyperswarm-bootstrap", metavar="HOST:PORT", help="A node of a private Hyperswarm; repeatable."),
+    typer.Option(
+        "--hyperswarm-bootstrap",
+        metavar="HOST:PORT",
+        help="--hyperswarm-bootstrap: a node of a private Hyperswarm; repeatable.",  # long names are cut in the help
+    ),
 ]
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

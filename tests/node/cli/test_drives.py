@@ -153,6 +153,12 @@ def test_a_drive_that_nobody_serves_is_refused(tmp_path: Path, monkeypatch: pyte
     refused = drive("ls", str(tmp_path / "reader"), "--key", "00" * 32)
     assert refused.exit_code == 1
     assert "nobody on the local network serves this drive" in refused.stderr
+    assert not (tmp_path / "reader").exists()
+
+
+def test_a_store_is_not_left_behind_by_a_first_file_that_cannot_be_read(tmp_path: Path) -> None:
+    assert drive("put", str(tmp_path / "store"), "/a", str(tmp_path / "nowhere")).exit_code == 1
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_drive_is_served_to_nobody_but_those_with_its_address(tmp_path: Path) -> None:
