@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from hypercore import merkle
 from hypercore.encryption import PADDING_BYTES, BlockCipher
-from hypercore.errors import BlockNotAvailable, CoreClosed
+from hypercore.errors import BlockNotAvailable, CoreClosed, LocalProtocolError
 from hypercore.io.core import Core
 from hypercore.io.core_state import CoreInfo
 from hypercore.io.download import Download
@@ -115,9 +115,12 @@ class LogReader:
     async def get(self, index: int, *, timeout_seconds: float | None = None) -> bytes:
         """Block `index`; waits for a peer to bring it when it is not here.
 
-        Raises `BlockNotAvailable` without peers, `ReplicationTimeout` when none brought it in time.
+        Raises `BlockNotAvailable` without peers, `ReplicationTimeout` when none brought it in time, and
+        `LocalProtocolError` for a negative index, which no peer can ever have.
         """
         self._check_open()
+        if index < 0:
+            raise LocalProtocolError(f"blocks are counted from 0: there is no block {index}")
         if self.core.has(index):
             stored = self.core.get(index)
         else:

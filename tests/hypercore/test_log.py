@@ -339,3 +339,12 @@ def test_every_handle_hears_of_changes_until_it_stops_listening() -> None:
 def test_info_of_an_encrypted_log_counts_what_was_written() -> None:
     info = written(encryption_key=KEY).info()
     assert (info.length, info.padding, info.byte_length) == (12, 8, sum(map(len, BLOCKS)))
+
+
+async def test_a_negative_index_is_refused_and_not_waited_for() -> None:
+    author = written()
+    async with open_replication() as replication:
+        reader = Log.open(key=author.key, replication=replication)
+        for log in (author, reader):
+            with pytest.raises(LocalProtocolError, match="there is no block -1"):
+                await log.get(-1)
