@@ -22,7 +22,9 @@ pytestmark = [pytest.mark.interop, pytest.mark.usefixtures("node_packages")]
 
 GUIDE = ROOT / "docs" / "how-to" / "build-a-chain.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-DATA_FILES = {"genesis/dev.json", "genesis/local.json", "node/app/status.html"}
+DATA_FILES = {
+    "genesis/dev.json", "genesis/local.json", "node/app/status.html", "hypercore/__init__.pyi", "hypercore/py.typed",
+}  # fmt: skip
 NEW_ITEM = ("    added = StorageMap", '    last = StorageValue(U64, default=7, docs="New.")\n    added = StorageMap')
 NEW_CALL = '''
     @call(weight=ADD_WEIGHT)
@@ -81,8 +83,9 @@ def test_a_newcomer_sees_a_new_item_and_call_in_polkadot_js_after_saving(newcome
         ready = dev.event("chain_ready")
         dev.event("watching")
         wanted = {"url": ready["rpc"], "pallet": "counter", "item": "last", "call": "reset"}
-        script = [str(node.require()), str(ROOT / "tests/interop/substrate/metadata.mjs"), json.dumps(wanted)]
-        client = stack.enter_context(closing(Program(script, node.FOLDER)))
+        script = ROOT / "tests/interop/substrate/metadata.mjs"
+        command = [str(node.require(script)), str(script), json.dumps(wanted)]
+        client = stack.enter_context(closing(Program(command, ROOT)))
         before = client.event("connected")
         assert (before["items"], before["calls"]) == (["total", "added"], ["add"])
         newcomer.run(f"datdot tx Counter add --arg amount=5 --key //Alice --rpc {ready['rpc']}", project)

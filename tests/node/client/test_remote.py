@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from node.client.errors import (
 )
 from node.client.link import Backoff
 from node.client.remote import open_remote
+from pallets.chain import runtime_for
 from runtime.call import RuntimeCall
 from tests.node.chain.conftest import ALICE
 from tests.node.client.served import served, transfer, wired
@@ -131,9 +131,13 @@ async def test_reads_survive_cuts(tmp_path: Path) -> None:
 async def test_a_node_that_comes_back_with_another_runtime_is_read_by_its_metadata(tmp_path: Path) -> None:
     async with wired(tmp_path) as (rpc, wire, chain):
         before = await chain.refresh()
-        rpc.node.runtime.version = dataclasses.replace(rpc.node.runtime.version, spec_version=77)
+        newer = runtime_for(rpc.spec, source_digest=bytes([9]) * 32)
+        newer.renumber(77)
+        rpc.node.chain.offer_runtime(newer)
+        set_code = RuntimeCall("System", "set_code", {"code": newer.code})
+        assert (await chain.submit(RuntimeCall("Sudo", "sudo", {"call": set_code}), ALICE)).error is None
         await wire.cut()
-        assert await chain.query("System", "Number") == 1
+        assert await chain.query("System", "Number") == rpc.node.best.number
         assert chain.version.spec_version == 77
         assert await chain.refresh() is not before
         assert (await chain.submit(transfer(), ALICE)).error is None
