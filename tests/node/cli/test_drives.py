@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from node.cli.main import app
-
-DATDOT = [sys.executable, "-m", "node.cli"]
-ROOT = Path(__file__).parents[3]
+from tests.e2e import processes
+from tests.e2e.processes import Program
+from tests.node.cli import shell
 
 
 def drive(*arguments: str, input: str | None = None) -> Result:
-    return CliRunner().invoke(app, ["drive", *arguments], input=input)
+    return shell.datdot("drive", *arguments, input=input)
 
 
 def as_json(*arguments: str) -> dict[str, Any]:
-    result = drive(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    assert isinstance(found, dict)
-    return found
+    return shell.as_json(drive, *arguments)
 
 
 @pytest.fixture
@@ -46,23 +38,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [*DATDOT, "drive", *arguments, "--json"], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=dict(os.environ)
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
-    assert process.returncode == 0
-
-
-def event(process: subprocess.Popen[str]) -> dict[str, Any]:
-    assert process.stdout is not None
-    found = json.loads(process.stdout.readline())
-    assert isinstance(found, dict)
-    return found
+def running(*arguments: str) -> Iterator[Program]:
+    with processes.datdot("drive", *arguments, "--json") as program:
+        yield program
+        assert program.stop() == 0, program.tail()
 
 
 def test_a_file_is_written_listed_read_and_removed(tmp_path: Path, folder: Path) -> None:
@@ -111,14 +90,13 @@ def test_a_served_drive_is_read_mirrored_and_watched_elsewhere(tmp_path: Path, f
     store, reader = str(tmp_path / "store"), str(tmp_path / "reader")
     made = as_json("mirror", store, "--from", str(folder))
     with running("serve", store) as server:
-        served = event(server)
-        assert (served["event"], served["key"]) == ("serving", made["key"])
+        served = server.event("serving", key=made["key"])
         remote = ("--key", made["id"], "--peer", f"127.0.0.1:{served['port']}")
         assert drive("get", reader, "/link", *remote).stdout == "0123456789"
         out = as_json("mirror", reader, "--to", str(tmp_path / "copy"), *remote)
         assert (out["added"], out["key"], out["writable"]) == (4, made["key"], False)
         with running("watch", str(tmp_path / "watcher"), *remote) as watcher:
-            assert event(watcher)["version"] == made["version"]
+            watcher.line(lambda line: line["version"] == made["version"])
     assert drive("get", reader, "/a.txt", "--key", made["key"]).stdout == "0123456789"
     assert as_json("info", reader, "--key", made["key"])["content_key"] == made["content_key"]
 
@@ -168,8 +146,7 @@ def test_a_reader_with_an_older_copy_sees_what_its_peers_have_now(tmp_path: Path
     for name in ("/one", "/two", "/three"):
         as_json("put", store, name, str(tmp_path / "file"))
         with running("serve", store) as server:
-            assert server.stdout is not None
-            port = json.loads(server.stdout.readline())["port"]
+            port = server.event("serving")["port"]
             listed = drive("ls", copy, "--key", key, "--peer", f"127.0.0.1:{port}")
         assert listed.exit_code == 0, listed.output
         assert name in listed.stdout
