@@ -12,7 +12,6 @@ from hypercore.encoding import MAXIMUM_ARRAY_ITEMS, MAXIMUM_UINT, Reader, Writer
 from hypercore.errors import BlockNotAvailable, InvalidProof, LocalProtocolError
 
 NODE_ENCODED_SIZE_MINIMUM = 34
-EMPTY_TREE_HASH = crypto.tree_hash(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +85,6 @@ class Growth:
     def length(self) -> int:
         """Blocks covered so far."""
         return block_length(self.roots)
-
-    def append_block(self, block: bytes) -> None:
-        """Add one block at the end."""
-        self.append_root(leaf(self.length, block))
 
     def append_root(self, node: Node) -> None:
         """Add a perfect subtree at the end, then merge siblings upwards.

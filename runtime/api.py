@@ -17,12 +17,12 @@ from __future__ import annotations
 import enum
 import inspect
 import types
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
+from runtime.api_declaration import ApiDeclaration, method_of
 from runtime.codec import Codec, Codecs, codec_for
 from runtime.codec_scalars import read_compact
 from runtime.construct import Runtime
@@ -59,17 +59,6 @@ class UnknownFunction(Exception):
 
 
 @dataclass(frozen=True)
-class ApiMethod:
-    """One function: its arguments in order, its result and its documentation."""
-
-    name: str
-    inputs: tuple[tuple[str, Any], ...]
-    output: Any
-    docs: tuple[str, ...]
-    function: Callable[..., Any]
-
-
-@dataclass(frozen=True)
 class RuntimeApi:
     """Base of the APIs. An instance answers at one block; the runtime is bound to the state after it.
 
@@ -89,10 +78,10 @@ class RuntimeApi:
         return self.apis.runtime
 
     @classmethod
-    def methods(cls) -> tuple[ApiMethod, ...]:
-        """The functions in the order of their declaration."""
+    def declaration(cls) -> ApiDeclaration:
+        """Its functions and what is said of them."""
         public = [found for name, found in vars(cls).items() if inspect.isfunction(found) and name[0] != "_"]
-        return tuple(_api_method(function) for function in public)
+        return ApiDeclaration(cls.name, tuple(method_of(function) for function in public), docs_of(cls))
 
 
 class RuntimeApis:
@@ -101,7 +90,9 @@ class RuntimeApis:
     def __init__(self, runtime: Runtime, apis: tuple[type[RuntimeApi], ...]) -> None:
         self.runtime = runtime
         self.apis = apis
-        self.functions = {f"{api.name}_{method.name}": (api, method) for api in apis for method in api.methods()}
+        self.functions = {
+            f"{api.name}_{method.name}": (api, method) for api in apis for method in api.declaration().methods
+        }
         self._codecs = Codecs()
         self._codecs.outer.update(runtime.codecs.outer)
         self._codecs.outer["UncheckedExtrinsic"] = Codec("UncheckedExtrinsic", bytes, _read_extrinsic, 1)
@@ -135,7 +126,7 @@ class RuntimeApis:
     @cached_property
     def metadata_v15(self) -> bytes:
         """The metadata, version 15, which names these APIs."""
-        return metadata_v15(self.runtime, self.apis)
+        return metadata_v15(self.runtime, [api.declaration() for api in self.apis])
 
     @property
     def metadata(self) -> dict[int, bytes]:
@@ -281,12 +272,6 @@ class TaggedTransactionQueue(RuntimeApi):
 
 FRAMEWORK_APIS: tuple[type[RuntimeApi], ...] = (Core, Metadata, TaggedTransactionQueue, AccountNonceApi)
 """What every runtime answers; those of pallets are added by the node that serves them."""
-
-
-def _api_method(function: Callable[..., Any]) -> ApiMethod:
-    hints = typing.get_type_hints(function, include_extras=True)
-    output = hints.pop("return")
-    return ApiMethod(function.__name__, tuple(hints.items()), output, docs_of(function), function)
 
 
 def _read_extrinsic(data: bytes, offset: int) -> tuple[bytes, int]:

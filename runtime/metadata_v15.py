@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from runtime.account import MultiAddress
+from runtime.api_declaration import ApiDeclaration, ApiMethod
 from runtime.codec import codec_for
 from runtime.crypto import MultiSignature
 from runtime.metadata import EXTRINSIC_VERSION, RUNTIME_CRATE, MetadataBuilder
@@ -26,7 +27,6 @@ from runtime.portable import (
 from runtime.types import U8, Bytes, CompactU32, Fixed, Ordered, Text, docs_of
 
 if TYPE_CHECKING:
-    from runtime.api import ApiMethod, RuntimeApi
     from runtime.construct import Runtime
 
 VERSION = 15
@@ -126,7 +126,7 @@ class MetadataBuilderV15(MetadataBuilder):
         self.registry.outer["UncheckedExtrinsic"] = lambda: self.extrinsic().type
         self.registry.outer["OpaqueMetadata"] = self.opaque_metadata
 
-    def build_v15(self, apis: Sequence[type[RuntimeApi]]) -> MetadataV15:
+    def build_v15(self, apis: Sequence[ApiDeclaration]) -> MetadataV15:
         """Return the metadata."""
         pallets = tuple(self.pallet_v15(pallet) for pallet in self.runtime.pallets)
         extrinsic = self.extrinsic_v15()
@@ -162,9 +162,9 @@ class MetadataBuilderV15(MetadataBuilder):
             extensions=extensions,
         )
 
-    def api(self, api: type[RuntimeApi]) -> ApiMetadata:
+    def api(self, api: ApiDeclaration) -> ApiMetadata:
         """Return the metadata of a runtime API."""
-        return ApiMetadata(api.name, tuple(self.api_function(method) for method in api.methods()), docs_of(api))
+        return ApiMetadata(api.name, tuple(self.api_function(method) for method in api.methods), api.docs)
 
     def api_function(self, method: ApiMethod) -> ApiFunction:
         """Return the metadata of a function."""
@@ -177,6 +177,6 @@ class MetadataBuilderV15(MetadataBuilder):
         return self.registry.define("OpaqueMetadata", path, lambda: CompositeDef((self.registry.field(None, bytes),)))
 
 
-def metadata_v15(runtime: Runtime, apis: Sequence[type[RuntimeApi]]) -> bytes:
+def metadata_v15(runtime: Runtime, apis: Sequence[ApiDeclaration]) -> bytes:
     """Return the encoded metadata of a runtime and its APIs, beginning with "meta" and 15."""
     return codec_for(MetadataV15).encode(MetadataBuilderV15(runtime).build_v15(apis))

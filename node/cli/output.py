@@ -15,7 +15,6 @@ import typer
 from node.exceptions import first_of
 
 REFUSED = 1
-WRONG_USAGE = 2
 
 
 class Refused(Exception):

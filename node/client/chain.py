@@ -71,6 +71,13 @@ class BlockEvents:
         """What the extrinsic of this index did."""
         return tuple(record.event for record in self.records if record.phase == ApplyExtrinsic(index))
 
+    def receipt(self, extrinsic_hash: bytes, index: int) -> Receipt:
+        """What became of the extrinsic of this index."""
+        own = self.of_extrinsic(index)
+        failed: Any = next((event for event in own if type(event).__name__ == "ExtrinsicFailed"), None)
+        error = None if failed is None else failed.dispatch_error
+        return Receipt(extrinsic_hash, self.hash, self.number, index, error, own)
+
 
 @dataclass(frozen=True)
 class Retracted:

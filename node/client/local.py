@@ -85,7 +85,8 @@ class LocalChain:
                 with happenings:
                     included = await _inclusion(happenings, finalized)
                 if included is not None:
-                    return self._receipt(extrinsic, *included)
+                    block_hash, index = included
+                    return self.block_events(block_hash).receipt(blake2_256(extrinsic), index)
                 if attempt + 1 < MAX_ATTEMPTS:
                     await trio.lowlevel.checkpoint()
             raise SubmitFailed(f"{call.name} lost its place in the pool {MAX_ATTEMPTS} times", SubmitFailure.DROPPED)
@@ -118,13 +119,6 @@ class LocalChain:
         """A stored block with its events; raises StateUnavailable."""
         header = self.chain.store.required_header(block_hash)
         return BlockEvents(header.number, block_hash, header.parent_hash, self._records(header))
-
-    def _receipt(self, extrinsic: bytes, block_hash: bytes, index: int) -> Receipt:
-        block = self.block_events(block_hash)
-        own = block.of_extrinsic(index)
-        failed = next((event for event in own if type(event).__name__ == "ExtrinsicFailed"), None)
-        error = None if failed is None else failed.dispatch_error  # type: ignore[attr-defined]
-        return Receipt(blake2_256(extrinsic), block_hash, block.number, index, error, own)
 
     def _records(self, header: Header) -> tuple[EventRecord, ...]:
         records = self._decoded.get(header.hash)

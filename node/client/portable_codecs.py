@@ -46,7 +46,6 @@ from runtime.portable import (
 from runtime.types import Err, Ok, Variant, camel_case, scale_name
 
 MAX_ARRAY_ITEMS: Final = 65_536
-ORDERED_PATHS: Final = (("BTreeMap",), ("BTreeSet",))
 NAMED: Final = {"Ok": Ok, "Err": Err}
 
 Path = tuple[str, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import trio
 
@@ -23,15 +23,13 @@ from node.client.errors import (
 )
 from node.client.hexadecimal import to_bytes, to_hex
 from node.client.link import Feed
+from node.client.remote_reader import RemoteReader
 from node.client.signing import SignedCall, Terms, sign_call
 from runtime.call import RuntimeCall
 from runtime.crypto import ss58_encode
 from runtime.era import Mortal
 from runtime.errors import CodecError
 from runtime.extrinsic import Signer as AccountSigner
-
-if TYPE_CHECKING:
-    from node.client.remote import RemoteChain
 
 ERA_BLOCKS: Final = 64
 """How long a call is valid; blocks of this many are looked through for one whose fate is unknown."""
@@ -56,7 +54,7 @@ class _Account:
 class Submissions:
     """Signs, sends and follows the calls of one connection."""
 
-    def __init__(self, chain: RemoteChain) -> None:
+    def __init__(self, chain: RemoteReader) -> None:
         self._chain = chain
         self._accounts: dict[bytes, _Account] = {}
 
@@ -210,9 +208,4 @@ class Submissions:
         body, extrinsic = await self._chain.body(place.hash), to_hex(signed.encoded)
         if extrinsic not in body:
             raise BadAnswer("the node named a block for a call that is not in it")
-        index = body.index(extrinsic)
-        block = await self._chain.block(place)
-        own = block.of_extrinsic(index)
-        failed: Any = next((event for event in own if type(event).__name__ == "ExtrinsicFailed"), None)
-        error = None if failed is None else failed.dispatch_error
-        return Receipt(signed.hash, place.hash, place.number, index, error, own)
+        return (await self._chain.block(place)).receipt(signed.hash, body.index(extrinsic))

@@ -23,7 +23,6 @@ RETRY_FIRST_SECONDS: Final = 0.25
 RETRY_LARGEST_SECONDS: Final = 15.0
 REPORT_MARGIN_BLOCKS: Final = 2  # between a report and its deadline, so that one block may miss it
 SHARE_FETCH_SECONDS: Final = 600.0
-PUBLISH_WAIT_BLOCKS: Final = 20
 
 # Hosting
 OPENED_CACHE_BYTES: Final = 8 * MIB

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from node.chain.author import Author
 from node.chain.chain import Chain
 from node.chain.clock import AdjustableClock
 from node.chain.transactions import Transactions
+from node.client.chain import Signer
 from node.client.metadata import ChainMetadata, StorageDescription, metadata_of
 from node.client.values import BadValue, find_item, find_pallet, from_json, to_json
 from node.store.chain_store import ChainStore
@@ -21,10 +22,10 @@ from node.store.errors import StateUnavailable, StoreError
 from node.txpool.errors import PoolError
 from pallets.sudo import Sudo
 from pallets.timestamp import Timestamp
+from runtime import extrinsic as extrinsics
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.errors import CodecError, InvalidTransaction
-from runtime.extrinsic import Signer, sign_extrinsic
 from runtime.header import Header
 from runtime.limits import RAW_STORAGE_ITEMS, STORAGE_KEY_BYTES
 from runtime.types import scale_name
@@ -34,24 +35,6 @@ REMOVE_PREFIX = "$removePrefix"
 
 class DevelopmentRefused(Exception):
     """What was asked for cannot be done; one sentence."""
-
-
-class SudoKey(Protocol):
-    """The key with which this node acts as root."""
-
-    @property
-    def account_id(self) -> bytes:
-        """Its account."""
-        ...
-
-    @property
-    def scheme(self) -> str:
-        """sr25519 or ed25519."""
-        ...
-
-    def sign(self, message: bytes) -> bytes:
-        """A signature."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +54,8 @@ class Development:
     transactions: Transactions
     author: Author
     clock: AdjustableClock
-    sudo_key: SudoKey | None
+    sudo_key: Signer | None
+    """The key with which this node acts as root."""
 
     async def new_block(self) -> Header:
         """Make a block now; its slot may lie ahead of the clock."""
@@ -121,9 +105,9 @@ class Development:
             if key is None or sudo != key.account_id:
                 raise DevelopmentRefused("this node's key is not the chain's sudo key, so it cannot write storage")
             nonce = self.transactions.pool.next_nonce(key.account_id, runtime.system.nonce(key.account_id))
-        signer = Signer(key.account_id, key.scheme, key.sign)
-        codec, version = chain.runtime.extrinsic_codec, chain.runtime.version
-        return sign_extrinsic(codec, version, call, signer, nonce=nonce, genesis_hash=chain.store.genesis_hash)
+        signer = extrinsics.Signer(key.account_id, key.scheme, key.sign)
+        codec, version, genesis_hash = chain.runtime.extrinsic_codec, chain.runtime.version, chain.store.genesis_hash
+        return extrinsics.sign_extrinsic(codec, version, call, signer, nonce=nonce, genesis_hash=genesis_hash)
 
 
 def development_clock(store: ChainStore, runtime: Runtime) -> AdjustableClock:

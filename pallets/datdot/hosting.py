@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import replace
 
-from pallets.datdot import pool, rewards, setup, waiting
+from pallets.datdot import agenda, pool, rewards, setup, waiting
 from pallets.datdot.events import DropHosting, HostingStarted, PlanEnded
 from pallets.datdot.storage import Market
 from pallets.datdot.types import AmendmentKind, Contract, ContractState, Hosting, LaneRef, PlanState, Position
@@ -30,7 +30,7 @@ def schedule_challenge(market: Market, hoster: int, state: Hosting, seed: bytes)
     delay = market.config.challenge_delay
     digest = hashlib.blake2b(JITTER_DOMAIN + seed + hoster.to_bytes(8, "big"), digest_size=32).digest()
     block = market.now() + delay + int.from_bytes(digest, "big") % delay
-    waiting.schedule(market, block, waiting.ChallengeHoster(hoster))
+    waiting.schedule(market, block, agenda.ChallengeHoster(hoster))
     return replace(state, waiting=True)
 
 

@@ -15,6 +15,7 @@ M10 Lookups of users, feeds and components point back to what they name.
 from collections import defaultdict
 
 from pallets.datdot import items, setup
+from pallets.datdot.agenda import Line
 from pallets.datdot.storage import Market
 from pallets.datdot.types import (
     PLAN_ESCROW,
@@ -25,7 +26,6 @@ from pallets.datdot.types import (
     PlanState,
     Role,
 )
-from pallets.datdot.waiting import Line
 from runtime.errors import InvariantBroken
 
 

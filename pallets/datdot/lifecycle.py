@@ -37,7 +37,7 @@ Storage challenge
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pallets.datdot import hosting, proofs, rewards, setup, waiting
+from pallets.datdot import agenda, hosting, proofs, rewards, setup, waiting
 from pallets.datdot.components import NotStored, PositionResult, Stored
 from pallets.datdot.events import (
     AmendmentTimedOut,
@@ -87,7 +87,7 @@ def start_plan(market: Market, plan_id: int) -> None:
     ensure(market.now() >= plan.from_, DatDotError.TOO_EARLY)
     if plan.state is PlanState.SCHEDULED:
         market.plan_by_id.put(plan_id, replace(plan, state=PlanState.RUNNING))
-        waiting.schedule(market, market.now(), waiting.StartContracts(plan_id, 0))
+        waiting.schedule(market, market.now(), agenda.StartContracts(plan_id, 0))
         market.deposit_event(PlanStarted(plan_id))
 
 
@@ -97,7 +97,7 @@ def end_plan(market: Market, plan_id: int) -> None:
     if plan.state in (PlanState.SCHEDULED, PlanState.RUNNING):
         until = min(plan.until, market.now())
         market.plan_by_id.put(plan_id, replace(plan, state=PlanState.CLOSING, until=until))
-        waiting.schedule(market, market.now(), waiting.CloseContracts(plan_id, 0))
+        waiting.schedule(market, market.now(), agenda.CloseContracts(plan_id, 0))
         market.deposit_event(PlanClosing(plan_id))
 
 
@@ -194,20 +194,20 @@ def _run_calendar(market: Market) -> int:
     return done
 
 
-def _carry_out(market: Market, task: waiting.Due) -> int:
+def _carry_out(market: Market, task: agenda.Due) -> int:
     """Do one task; returns how many it counts for."""
     match task:
-        case waiting.EnqueueAmendment(amendment_id):
+        case agenda.EnqueueAmendment(amendment_id):
             setup.enqueue(market, amendment_id)
-        case waiting.TimeOutAmendment(amendment_id):
+        case agenda.TimeOutAmendment(amendment_id):
             time_out(market, amendment_id)
-        case waiting.ChallengeHoster(hoster):
+        case agenda.ChallengeHoster(hoster):
             proofs.request(market, hoster)
-        case waiting.CloseChallenge(challenge_id):
+        case agenda.CloseChallenge(challenge_id):
             proofs.settle(market, challenge_id)
-        case waiting.StartContracts(plan_id, first):
+        case agenda.StartContracts(plan_id, first):
             return _start_contracts(market, plan_id, first)
-        case waiting.CloseContracts(plan_id, first):
+        case agenda.CloseContracts(plan_id, first):
             return _close_contracts(market, plan_id, first)
     return 1
 
@@ -220,7 +220,7 @@ def _start_contracts(market: Market, plan_id: int, first: int) -> int:
     for contract_id in plan.contracts[first:end]:
         setup.repair(market, contract_id, AmendmentKind.SETUP)
     if end < len(plan.contracts):
-        waiting.schedule(market, market.now() + 1, waiting.StartContracts(plan_id, end))
+        waiting.schedule(market, market.now() + 1, agenda.StartContracts(plan_id, end))
     return min(end, len(plan.contracts)) - first
 
 
@@ -236,5 +236,5 @@ def _close_contracts(market: Market, plan_id: int, first: int) -> int:
                 proofs.request_closing(market, contract_id, number, position)
         hosting.finish_contract(market, contract_id)
     if end < len(plan.contracts):
-        waiting.schedule(market, market.now() + 1, waiting.CloseContracts(plan_id, end))
+        waiting.schedule(market, market.now() + 1, agenda.CloseContracts(plan_id, end))
     return min(end, len(plan.contracts)) - first

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pallets.datdot import hosting, items, rewards, waiting
+from pallets.datdot import agenda, hosting, items, rewards, waiting
 from pallets.datdot.components import LeafEvidence
 from pallets.datdot.events import (
     ChallengeMissed,
@@ -56,14 +56,14 @@ def request_closing(market: Market, contract_id: int, number: int, position: Pos
 def open_ready(market: Market) -> int:
     """Open the frozen challenges whose randomness is complete, at most `DrawsPerBlock`; returns how many."""
     for done in range(market.config.draws_per_block):
-        challenge_id = waiting.peek(market, waiting.Line.CHALLENGE_DRAWS)
+        challenge_id = waiting.peek(market, agenda.Line.CHALLENGE_DRAWS)
         if challenge_id is None:
             return done
         challenge = market.challenge(challenge_id)
         seed = market.randomness.seed(challenge.freeze.slot, CHALLENGE_SUBJECT + challenge_id.to_bytes(8, "big"))
         if seed is None:
             return done
-        waiting.pop(market, waiting.Line.CHALLENGE_DRAWS)
+        waiting.pop(market, agenda.Line.CHALLENGE_DRAWS)
         _open(market, challenge_id, challenge, seed)
     return market.config.draws_per_block
 
@@ -200,7 +200,7 @@ def _freeze(market: Market, hoster: int, closing: LaneRef | None) -> ItemId:
         state=ChallengeState.DRAWING,
     )
     market.storage_challenge_by_id.put(challenge_id, challenge)
-    waiting.push(market, waiting.Line.CHALLENGE_DRAWS, challenge_id)
+    waiting.push(market, agenda.Line.CHALLENGE_DRAWS, challenge_id)
     return challenge_id
 
 
@@ -235,7 +235,7 @@ def _open(market: Market, challenge_id: int, challenge: StorageChallenge, seed: 
         state=ChallengeState.OPEN,
     )
     market.storage_challenge_by_id.put(challenge_id, opened)
-    waiting.schedule(market, deadline + 1, waiting.CloseChallenge(challenge_id))
+    waiting.schedule(market, deadline + 1, agenda.CloseChallenge(challenge_id))
     market.deposit_event(NewStorageChallenge(challenge_id, hoster, deadline))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pallets.datdot import items, pool, selection, waiting
+from pallets.datdot import agenda, items, pool, selection, waiting
 from pallets.datdot.events import AmendmentQueued, NewAmendment
 from pallets.datdot.storage import Market
 from pallets.datdot.types import (
@@ -72,13 +72,13 @@ def repair(
     market.amendment_by_id.put(amendment_id, amendment)
     _remember(market, contract_id, contract, amendment_id, parked)
     if parked:
-        waiting.push(market, waiting.PARKED_LINE[kind], amendment_id, tried=True)
+        waiting.push(market, agenda.PARKED_LINE[kind], amendment_id, tried=True)
         market.deposit_event(AmendmentQueued(amendment_id, contract_id))
     elif retries:
         pause = backoff_blocks(retries - 1, market.config.max_retry_backoff_doublings)
-        waiting.schedule(market, market.now() + pause, waiting.EnqueueAmendment(amendment_id))
+        waiting.schedule(market, market.now() + pause, agenda.EnqueueAmendment(amendment_id))
     else:
-        waiting.push(market, waiting.FRESH_LINE[kind], amendment_id)
+        waiting.push(market, agenda.FRESH_LINE[kind], amendment_id)
 
 
 def backoff_blocks(retries: int, most_doublings: int) -> int:
@@ -90,7 +90,7 @@ def enqueue(market: Market, amendment_id: int) -> None:
     """A retry has waited long enough: it stands in line."""
     amendment = market.amendment_by_id.get(amendment_id)
     if amendment is not None and amendment.state is AmendmentState.INIT:
-        waiting.push(market, waiting.FRESH_LINE[amendment.kind], amendment_id)
+        waiting.push(market, agenda.FRESH_LINE[amendment.kind], amendment_id)
 
 
 def take_up(market: Market) -> None:
@@ -102,12 +102,12 @@ def take_up(market: Market) -> None:
     budget = market.config.contract_activation_cap
     half = budget - budget // 2
     freeze = Freeze(market.randomness.freeze(), market.now())
-    budget -= _serve(market, waiting.FRESH_ORDER, half, freeze)
-    budget -= _serve(market, waiting.PARKED_ORDER, budget, freeze)
-    _serve(market, waiting.FRESH_ORDER, budget, freeze)
+    budget -= _serve(market, agenda.FRESH_ORDER, half, freeze)
+    budget -= _serve(market, agenda.PARKED_ORDER, budget, freeze)
+    _serve(market, agenda.FRESH_ORDER, budget, freeze)
 
 
-def _serve(market: Market, lines: Sequence[waiting.Line], most: int, freeze: Freeze) -> int:
+def _serve(market: Market, lines: Sequence[agenda.Line], most: int, freeze: Freeze) -> int:
     """Freeze at most so many draws of these lines; returns how many turns it took."""
     taken = 0
     for line in lines:
@@ -118,7 +118,7 @@ def _serve(market: Market, lines: Sequence[waiting.Line], most: int, freeze: Fre
                 market.amendment_by_id.put(
                     amendment_id, replace(amendment, state=AmendmentState.DRAWING, freeze=freeze)
                 )
-                waiting.push(market, waiting.Line.SETUP_DRAWS, amendment_id)
+                waiting.push(market, agenda.Line.SETUP_DRAWS, amendment_id)
     return taken
 
 
@@ -128,7 +128,7 @@ def draw(market: Market) -> int:
     Returns how many amendments were taken from the line.
     """
     for done in range(market.config.contract_activation_cap):
-        amendment_id = waiting.peek(market, waiting.Line.SETUP_DRAWS)
+        amendment_id = waiting.peek(market, agenda.Line.SETUP_DRAWS)
         if amendment_id is None:
             return done
         amendment = market.amendment_by_id.get(amendment_id)
@@ -138,7 +138,7 @@ def draw(market: Market) -> int:
             if seed is None:
                 return done
             _fill(market, amendment_id, amendment, seed)
-        waiting.pop(market, waiting.Line.SETUP_DRAWS)
+        waiting.pop(market, agenda.Line.SETUP_DRAWS)
     return market.config.contract_activation_cap
 
 
@@ -178,7 +178,7 @@ def _fill(market: Market, amendment_id: int, amendment: Amendment, seed: bytes) 
     if chosen is None:
         market.amendment_by_id.put(amendment_id, replace(amendment, state=AmendmentState.QUEUED, freeze=None))
         missed_somebody = market.capacity_gained.get() >= amendment.freeze.block
-        waiting.push(market, waiting.PARKED_LINE[amendment.kind], amendment_id, tried=not missed_somebody)
+        waiting.push(market, agenda.PARKED_LINE[amendment.kind], amendment_id, tried=not missed_somebody)
         _set_state(market, amendment.contract, contract, ContractState.QUEUED)
         market.deposit_event(AmendmentQueued(amendment_id, amendment.contract))
         return
@@ -198,7 +198,7 @@ def _fill(market: Market, amendment_id: int, amendment: Amendment, seed: bytes) 
         deadline=deadline,
     )
     market.amendment_by_id.put(amendment_id, running)
-    waiting.schedule(market, deadline + 1, waiting.TimeOutAmendment(amendment_id))
+    waiting.schedule(market, deadline + 1, agenda.TimeOutAmendment(amendment_id))
     _set_state(market, amendment.contract, contract, ContractState.SETTING_UP)
     market.deposit_event(NewAmendment(amendment_id, amendment.contract, amendment.kind))
 

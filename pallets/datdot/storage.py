@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from pallets.balances import Balances
 from pallets.datdot import items
+from pallets.datdot.agenda import Bounds, Due, Line
 from pallets.datdot.config import DatDotConfig
 from pallets.datdot.events import DatDotError, DatDotEvent
 from pallets.datdot.types import (
@@ -23,7 +24,6 @@ from pallets.datdot.types import (
     StorageChallenge,
     User,
 )
-from pallets.datdot.waiting import Bounds, Due, Line
 from pallets.randomness import Randomness
 from pallets.scheduler import Scheduler
 from pallets.system import System

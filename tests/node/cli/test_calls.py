@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import trio
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from node.chain.author import AuthoringMode
-from node.cli.main import app
 from node.rpc.server import RpcServer, open_port
 from runtime.crypto import ss58_encode
 from tests.node.chain.conftest import ALICE, BOB
+from tests.node.cli import shell
 from tests.node.rpc.conftest import RpcNode
 
 START_TIMEOUT_SECONDS = 30
@@ -63,7 +63,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def datdot(url: str, *arguments: str) -> Result:
-    return CliRunner().invoke(app, [*arguments, "--rpc", url])
+    return shell.datdot(*arguments, "--rpc", url)
 
 
 def result(url: str, *arguments: str) -> Any:

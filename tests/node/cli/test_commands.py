@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from node.cli.main import app
+from tests.node.cli import shell
 
 PASSWORD = {"DATDOT_PASSWORD": "correct horse"}
 
 
 def datdot(*arguments: str, input: str | None = None, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(app, list(arguments), input=input, env=env or {"DATDOT_PASSWORD": None})  # type: ignore[dict-item]
+    return shell.datdot(*arguments, input=input, env=dict(env or {"DATDOT_PASSWORD": None}))
 
 
 def test_help_names_every_command() -> None:

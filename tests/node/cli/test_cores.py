@@ -7,7 +7,6 @@ import os
 import pty
 import stat
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,30 +14,25 @@ from typing import Any
 
 import pytest
 import trio
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from hypercore.io.core import Core
 from hypercore.io.replication import Replication, open_replication
 from node.cli import links
 from node.cli.cloning import clone
-from node.cli.main import app
 from node.cli.output import Refused
+from tests.e2e.processes import DATDOT, ROOT
+from tests.node.cli import shell
 
-ROOT = Path(__file__).parents[3]
-DATDOT = [sys.executable, "-m", "node.cli"]
 TEXT = b"plain text, again and again\n" * 10_000
 
 
 def core(*arguments: object, input: bytes | None = None) -> Result:
-    return CliRunner().invoke(app, ["core", *map(str, arguments)], input=input)
+    return shell.datdot("core", *arguments, input=input)
 
 
 def as_json(*arguments: object) -> dict[str, Any]:
-    result = core(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    assert isinstance(found, dict)
-    return found
+    return shell.as_json(core, *arguments)
 
 
 @pytest.fixture

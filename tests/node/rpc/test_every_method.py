@@ -160,7 +160,7 @@ METHODS: dict[str, Params] = {
     "state_unsubscribeStorage": no_subscription,
     "subscribe_newHead": nothing,
     "system_accountNextIndex": lambda at: [at.address],
-    "system_addLogFilter": lambda at: ["some.room=debug"],
+    "system_addLogFilter": lambda at: ["every.method=debug"],
     "system_addReservedPeer": lambda at: [f"/ip4/127.0.0.1/tcp/1/p2p/{PEER}"],
     "system_chain": nothing,
     "system_chainType": nothing,

@@ -26,7 +26,6 @@ def received(envelope: bytes) -> ReceivedBlock:
 
 
 GENESIS = make_envelope(bytes(32), 0)
-GENESIS_SUMMARY = summarize_block(GENESIS)
 
 
 @dataclass

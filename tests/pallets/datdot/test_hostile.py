@@ -8,13 +8,13 @@ import pytest
 
 from hypercore.manifest import Manifest, Signer
 from pallets.datdot import contracts, lifecycle, setup, waiting
+from pallets.datdot.agenda import Line
 from pallets.datdot.calls import plans
 from pallets.datdot.components import Components, FeedInput, LeafEvidence, ProgramInput, Region, Resources
 from pallets.datdot.config import DatDotConfig
 from pallets.datdot.events import DatDotError, HostingStarted, NewStorageChallenge
 from pallets.datdot.proofs import settle
 from pallets.datdot.types import ChallengeState, ContractState, PlanState, Prices, Role
-from pallets.datdot.waiting import Line
 from runtime.call import RuntimeCall
 from runtime.errors import ExhaustedError, ModuleError
 from runtime.origin import Root

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from pallets.datdot import waiting
+from pallets.datdot import agenda, waiting
+from pallets.datdot.agenda import Line
 from pallets.datdot.events import HostingStarted
 from pallets.datdot.pallet import DatDot
 from pallets.datdot.types import AmendmentState, Bookings, Check, ContractState, LaneRef, PoolEntry, Role
-from pallets.datdot.waiting import Line
 from runtime.errors import InvariantBroken
 from runtime.state import Overlay
 from tests.pallets.datdot.world import World
@@ -122,11 +122,11 @@ def _hole_in_a_line(market: DatDot) -> None:
 
 
 def _forgotten_task(market: DatDot) -> None:
-    market.due.put(1, 0, waiting.ChallengeHoster(1))
+    market.due.put(1, 0, agenda.ChallengeHoster(1))
 
 
 def _uncounted_task(market: DatDot) -> None:
-    market.due.put(10**6, 0, waiting.ChallengeHoster(1))
+    market.due.put(10**6, 0, agenda.ChallengeHoster(1))
 
 
 def _wrong_key_lookup(market: DatDot) -> None:

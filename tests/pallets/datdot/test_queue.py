@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from pallets.datdot import setup, waiting
+from pallets.datdot import agenda, setup, waiting
+from pallets.datdot.agenda import Line
 from pallets.datdot.components import Components, Performance, Region, Resources, Timetable
 from pallets.datdot.config import DatDotConfig
 from pallets.datdot.events import AmendmentQueued, HostingStarted, NewAmendment, Paid
 from pallets.datdot.types import ContractState, Role
-from pallets.datdot.waiting import Line
 from runtime.state import Overlay
 from tests.pallets.datdot.world import GIB, World, core, offer_arguments, plan_arguments
 
@@ -79,12 +79,12 @@ def test_somebody_who_offers_anew_during_the_draw_is_left_out() -> None:
 
 def test_repairs_are_served_before_retries_and_these_before_new_setups(world: World) -> None:
     order = [Line.REPLACEMENTS, Line.RETRIES, Line.SETUPS]
-    assert tuple(order) == waiting.FRESH_ORDER
-    assert waiting.PARKED_ORDER == (Line.PARKED_REPLACEMENTS, Line.PARKED_RETRIES, Line.PARKED_SETUPS)
+    assert tuple(order) == agenda.FRESH_ORDER
+    assert agenda.PARKED_ORDER == (Line.PARKED_REPLACEMENTS, Line.PARKED_RETRIES, Line.PARKED_SETUPS)
     with world.runtime.bind(Overlay(world.state)):
         for number, line in enumerate((Line.SETUPS, Line.RETRIES, Line.REPLACEMENTS), start=1):
             waiting.push(world.market, line, number)
-        served = [found for line in waiting.FRESH_ORDER if (found := waiting.pop(world.market, line))]
+        served = [found for line in agenda.FRESH_ORDER if (found := waiting.pop(world.market, line))]
     assert served == [3, 2, 1]
 
 
@@ -104,16 +104,16 @@ def test_the_calendar_carries_out_a_bounded_number_and_keeps_the_rest(world: Wor
     with world.runtime.bind(Overlay(world.state)):
         market = world.market
         for amendment_id in range(5):
-            waiting.schedule(market, 3, waiting.EnqueueAmendment(amendment_id))
-        waiting.schedule(market, 8, waiting.EnqueueAmendment(99))
+            waiting.schedule(market, 3, agenda.EnqueueAmendment(amendment_id))
+        waiting.schedule(market, 8, agenda.EnqueueAmendment(99))
         assert waiting.next_due(market, 2) is None
-        assert [waiting.next_due(market, 3) for _ in range(2)] == [waiting.EnqueueAmendment(n) for n in (0, 1)]
+        assert [waiting.next_due(market, 3) for _ in range(2)] == [agenda.EnqueueAmendment(n) for n in (0, 1)]
         assert [waiting.next_due(market, 7) for _ in range(4)] == [
-            *(waiting.EnqueueAmendment(n) for n in (2, 3, 4)), None,
+            *(agenda.EnqueueAmendment(n) for n in (2, 3, 4)), None,
         ]
-        waiting.schedule(market, 7, waiting.EnqueueAmendment(7))
-        assert waiting.next_due(market, 8) == waiting.EnqueueAmendment(7)
-        assert waiting.next_due(market, 8) == waiting.EnqueueAmendment(99)
+        waiting.schedule(market, 7, agenda.EnqueueAmendment(7))
+        assert waiting.next_due(market, 8) == agenda.EnqueueAmendment(7)
+        assert waiting.next_due(market, 8) == agenda.EnqueueAmendment(99)
         assert waiting.next_due(market, 8) is None
 
 
