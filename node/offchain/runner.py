@@ -67,6 +67,7 @@ class OffchainRunner:
         self._make_runtime = make_runtime
         self._worker_seconds = worker_seconds
         self._runtime: Runtime | None = None
+        self._made_for: Runtime | None = None
 
     async def run(self) -> None:
         """Serve best blocks until cancelled; returns at once when no pallet of the chain has a worker."""
@@ -81,6 +82,8 @@ class OffchainRunner:
     async def serve(self, header: Header) -> None:
         """Run the workers of all pallets once, on the state after a block that is stored."""
         view = self._chain.store.state(header.hash)
+        if self._made_for is not self._chain.runtime:  # the chain got another one since
+            self._runtime, self._made_for = None, self._chain.runtime
         for place in range(len(self._chain.runtime.offchain_workers)):
             if self._runtime is None:
                 self._runtime = await trio.to_thread.run_sync(self._make_runtime)

@@ -11,7 +11,7 @@ import structlog
 import trio
 import trio.testing
 
-import pallets.chain
+import pallets.compose
 from node.offchain.runner import OffchainRunner
 from node.offchain.storage import OffchainStorage
 from node.txpool.events import Happening
@@ -32,7 +32,7 @@ Work = Callable[[Oracle, int, OffchainContext], None]
 @pytest.fixture(autouse=True)
 def chain_with_an_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        pallets.chain, "Runtime", lambda given, version, digest: Runtime((*given, Oracle()), version, digest)
+        pallets.compose, "Runtime", lambda given, version, digest: Runtime((*given, Oracle()), version, digest)
     )
 
 
