@@ -128,7 +128,7 @@ def _seeds() -> dict[str, list[bytes]]:
         + [b"\x40" + bytes.fromhex(block["hex"]) for block in bee[1:]]
         + [b"\x80" + bytes.fromhex(block["value"]) for block in drive if block["value"]]
         + [b"\xc0" + bytes.fromhex(block) for block in load("17_hyperdrive")["dedup"]["mapBlocks"]],
-        "store_records": [b"\x00" + change.encode(), b"\x00" + Change().encode(), b"\xc0" + bytes(33)],
+        "store_records": [b"\x00" + change.encode(1 << 24), b"\x00" + Change().encode(0), b"\xc0" + bytes(33)],
         "proofs": [bytes([kind, 3, 5, 9, 0, 1]) for kind in range(8)] + [bytes([kind, 3, 5]) for kind in range(8)],
         "stores": [bytes([flag, number, 40, 0, 1]) for flag in (0, 1) for number in range(7)],
         "replication": programs,
