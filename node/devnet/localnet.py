@@ -40,6 +40,9 @@ log = structlog.get_logger("localnet")
 
 STOP_SECONDS: Final = 15.0
 EARLY_END_CHECK_SECONDS: Final = 0.5
+PORTS_SECONDS: Final = 120.0
+"""How long the nodes may take to open their JSON-RPC ports."""
+LOOK_SECONDS: Final = 0.05
 BOOTNODES: Final = 2
 PORTS_FILE: Final = "ports.json"
 
@@ -108,6 +111,7 @@ async def _run(config: LocalnetConfig, directory: Path, reporter: Reporter) -> b
         accounts = [keypair_from_uri(provider_uri(index)).account_id for index in range(config.providers)]
         async with trio.open_nursery() as waiting:
             waiting.start_soon(processes.refuse_early_ends, directory)
+            await _wait_for_ports(plans, directory)
             if not await wait_for_users(node.api, accounts):
                 raise StartRefused(f"the providers could not register in time; see the logs in {directory}")
             waiting.cancel_scope.cancel()
@@ -116,6 +120,24 @@ async def _run(config: LocalnetConfig, directory: Path, reporter: Reporter) -> b
         if not config.shares or config.timeout_seconds is None:
             await trio.sleep_forever()
         return done
+
+
+async def _wait_for_ports(plans: Sequence[NodePlan], directory: Path) -> None:
+    """Until clients can connect to every node; raises StartRefused for the first that takes too long."""
+    with trio.move_on_after(PORTS_SECONDS) as scope:
+        for plan in plans:
+            while not await _accepts(plan.rpc_port):  # noqa: ASYNC110 - another process opens it
+                await trio.sleep(LOOK_SECONDS)
+    if scope.cancelled_caught:
+        raise StartRefused(f"{plan.name} did not open port {plan.rpc_port} in {PORTS_SECONDS:g} s; see {directory}")
+
+
+async def _accepts(port: int) -> bool:
+    try:
+        await (await trio.open_tcp_stream(LOOPBACK, port)).aclose()
+    except OSError:
+        return False
+    return True
 
 
 def _chain_file(config: LocalnetConfig, directory: Path) -> ChainSpec:
