@@ -35,8 +35,10 @@ tests/interop/.installed: tests/interop/package-lock.json tests/interop/hyperswa
 	@$(BIN)/python tests/interop/install
 	@touch $@
 
+# A test that hangs shows where, and ends the run.
 test: setup lint tests/interop/.installed
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart 0 \
+		-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
 # What takes minutes for one test.
 test-large: setup tests/interop/.installed
