@@ -259,7 +259,6 @@ def run(kind: str, seed: int, steps: int) -> Counter[str]:
 
 def main(wanted: int) -> None:
     """Runs workloads of all kinds until so many crash points were tried, and prints how many of which kind."""
-    logging.disable()
     points: dict[str, Counter[str]] = {kind: Counter() for kind in WORKLOADS}
     seed = 0
     while sum(counter.total() for counter in points.values()) < wanted:
@@ -276,4 +275,5 @@ def main(wanted: int) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable()
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)

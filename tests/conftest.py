@@ -1,0 +1,15 @@
+"""What holds for every test of the suite."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Fails a test that leaves logs off or at another level: a later test of the process would not see what it asks for."""
+    root = logging.getLogger()
+    before = (root.manager.disable, root.level)
+    yield
+    assert (root.manager.disable, root.level) == before, "the test leaves the process's logs changed"
