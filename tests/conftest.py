@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
-    """Fails a test that leaves logs off or at another level: later tests of the process would miss what they ask for."""
+    """Fails a test that leaves logs off or at another level: later tests would miss what they ask for."""
     root = logging.getLogger()
     before = (root.manager.disable, root.level)
     yield
