@@ -8,8 +8,7 @@ from hypercore import flat_tree
 from hypercore.demand import Demand
 from hypercore.errors import RemoteProtocolError
 from hypercore.proof import BlockRequest, Proof, ProofRequest
-from hypercore.replicate_peer import ReplicationPeer
-from hypercore.requests import Outstanding, ReplicatedCore
+from hypercore.requests import Outstanding, Peer, ReplicatedCore
 
 TAKE_OVER_SECONDS = 2.0
 TAKE_OVER_CANDIDATES = 64
@@ -18,14 +17,14 @@ TAKE_OVER_CANDIDATES = 64
 class BlockRequests:
     """The wanted blocks of one core and the requests for them."""
 
-    def __init__(self, core: ReplicatedCore, peers: list[ReplicationPeer]) -> None:
+    def __init__(self, core: ReplicatedCore, peers: list[Peer]) -> None:
         self._core = core
         self._peers = peers
         self._demands: list[Demand] = []
         self._asked: dict[int, Outstanding] = {}
         self._taken_over: dict[int, Outstanding] = {}
-        self._returned: dict[int, ReplicationPeer | None] = {}
-        self._positions: dict[tuple[ReplicationPeer, Demand], int] = {}
+        self._returned: dict[int, Peer | None] = {}
+        self._positions: dict[tuple[Peer, Demand], int] = {}
 
     def add(self, demand: Demand, *, urgent: bool) -> None:
         """Blocks are wanted; urgent demands go first."""
@@ -41,7 +40,7 @@ class BlockRequests:
                 if request is not None:
                     request.peer.cancel(request.id)
 
-    def next(self, peer: ReplicationPeer, now_seconds: float) -> tuple[ProofRequest, bool] | None:
+    def next(self, peer: Peer, now_seconds: float) -> tuple[ProofRequest, bool] | None:
         """What to ask this peer, and whether the path ends at a node that another answer will bring."""
         index = self._next_block(peer)
         if index is None:
@@ -85,13 +84,13 @@ class BlockRequests:
         elif index not in self._asked:
             self._returned[index] = request.peer
 
-    def peer_announced(self, peer: ReplicationPeer, start: int) -> None:
+    def peer_announced(self, peer: Peer, start: int) -> None:
         """A peer's blocks from `start` on changed."""
         for (other, demand), position in self._positions.items():
             if other is peer and position > start:
                 self._positions[(other, demand)] = max(start, demand.start)
 
-    def peer_closed(self, peer: ReplicationPeer) -> None:
+    def peer_closed(self, peer: Peer) -> None:
         """A peer is gone."""
         self._positions = {pair: position for pair, position in self._positions.items() if pair[0] is not peer}
 
@@ -114,7 +113,7 @@ class BlockRequests:
         core = self._core
         return index < core.length and not core.has(index) and any(demand.covers(index) for demand in self._demands)
 
-    def _next_block(self, peer: ReplicationPeer) -> int | None:
+    def _next_block(self, peer: Peer) -> int | None:
         for index, failed in list(self._returned.items()):
             if not self._wanted(index):
                 del self._returned[index]
@@ -127,7 +126,7 @@ class BlockRequests:
                 return found
         return None
 
-    def _next_of(self, peer: ReplicationPeer, demand: Demand) -> int | None:
+    def _next_of(self, peer: Peer, demand: Demand) -> int | None:
         core = self._core
         position = self._positions.get((peer, demand), demand.start)
         if position <= core.contiguous_length:
@@ -141,7 +140,7 @@ class BlockRequests:
             if not core.has(found) and found not in self._asked and found not in self._returned:
                 return found
 
-    def _slow_block(self, peer: ReplicationPeer, now_seconds: float) -> int | None:
+    def _slow_block(self, peer: Peer, now_seconds: float) -> int | None:
         """A block that another peer takes long to deliver, for a peer that has shown that it answers."""
         if not peer.has_answered:
             return None
@@ -151,5 +150,5 @@ class BlockRequests:
                 return index
         return None
 
-    def _others_have(self, peer: ReplicationPeer, index: int) -> bool:
+    def _others_have(self, peer: Peer, index: int) -> bool:
         return any(other is not peer and not other.paused and other.blocks.has(index) for other in self._peers)

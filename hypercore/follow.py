@@ -17,8 +17,7 @@ from hypercore.errors import (
 from hypercore.messages import Sync
 from hypercore.proof import Proof, ProofRequest, UpgradeRequest
 from hypercore.reorg import Reorg
-from hypercore.replicate_peer import ReplicationPeer
-from hypercore.requests import REQUEST_TIMEOUT_SECONDS, Outstanding, Purpose, ReplicatedCore
+from hypercore.requests import REQUEST_TIMEOUT_SECONDS, Outstanding, Peer, Purpose, ReplicatedCore
 
 MAX_FAILED_PROOFS = 3
 MAX_UNASKED_HEADS = 16
@@ -31,14 +30,14 @@ class HeadFollower:
         self._core = core
         self._asked: Outstanding | None = None
         self._reorg: Reorg | None = None
-        self._unasked_heads: dict[ReplicationPeer, int] = {}
+        self._unasked_heads: dict[Peer, int] = {}
 
     @property
     def idle(self) -> bool:
         """True when another peer may be asked."""
         return self._asked is None
 
-    def next_request(self, peer: ReplicationPeer) -> tuple[Purpose, ProofRequest] | None:
+    def next_request(self, peer: Peer) -> tuple[Purpose, ProofRequest] | None:
         """What to ask this peer about the head, if anything."""
         if self._asked is not None or peer.remote is None:
             return None
@@ -77,7 +76,7 @@ class HeadFollower:
         if not answered and self._reorg is not None:
             self._adopt()
 
-    def refused(self, peer: ReplicationPeer) -> None:
+    def refused(self, peer: Peer) -> None:
         """The peer could not prove the growth that it told of, and is not asked again until one of us changed."""
         if peer.remote is not None:
             peer.refused_growth = (self._core.length, peer.remote.fork, peer.remote.length)
@@ -87,18 +86,18 @@ class HeadFollower:
         self._asked = None
         self._reorg = None
 
-    def peer_closed(self, peer: ReplicationPeer) -> None:
+    def peer_closed(self, peer: Peer) -> None:
         """A peer is gone."""
         self._unasked_heads.pop(peer, None)
         if self._reorg is not None and self._asked is None:
             self._adopt()
 
-    def can_prove_growth(self, peer: ReplicationPeer) -> bool:
+    def can_prove_growth(self, peer: Peer) -> bool:
         """True when the peer could answer a request about the head."""
         remote = peer.remote
         return remote is not None and (remote.fork > self._core.fork or self._shows_growth(remote))
 
-    def proof_failed(self, peer: ReplicationPeer, problem: HypercoreError, now_seconds: float) -> None:
+    def proof_failed(self, peer: Peer, problem: HypercoreError, now_seconds: float) -> None:
         """A wrong proof may mean that a second log was signed: pauses the peer and asks for its head.
 
         Raises `problem` when the heads cannot be compared, or when the peer was wrong too often.
@@ -113,7 +112,7 @@ class HeadFollower:
             raise problem
         peer.send_probe(min(remote.length, core.length), now_seconds, problem)
 
-    def receive_head(self, peer: ReplicationPeer, proof: Proof) -> None:
+    def receive_head(self, peer: Peer, proof: Proof) -> None:
         """A peer's signed head from nothing, asked for by a probe or sent in alarm.
 
         Freezes the core when it contradicts ours, else the peer may go on. Raises `InvalidProof` when it is not signed.
@@ -131,13 +130,13 @@ class HeadFollower:
             peer.probe = None
             peer.paused = False
 
-    def tick(self, peers: list[ReplicationPeer], now_seconds: float) -> None:
+    def tick(self, peers: list[Peer], now_seconds: float) -> None:
         """A paused peer that does not answer the probe is let go, with the error that it was paused for."""
         for peer in peers:
             if peer.probe is not None and now_seconds - peer.probe.sent_at_seconds >= REQUEST_TIMEOUT_SECONDS:
                 peer.accuse(peer.probe.cause)
 
-    def _growth_request(self, peer: ReplicationPeer, remote: Sync) -> ProofRequest | None:
+    def _growth_request(self, peer: Peer, remote: Sync) -> ProofRequest | None:
         core = self._core
         if not remote.length or peer.refused_growth == (core.length, remote.fork, remote.length):
             return None

@@ -20,11 +20,10 @@ from hypercore.errors import BlockNotAvailable, InvalidRequest, RemoteProtocolEr
 from hypercore.follow import HeadFollower
 from hypercore.messages import Data, Message, NoData, Request
 from hypercore.proof import Proof, ProofRequest, UpgradeRequest
-from hypercore.replicate_peer import ReplicationPeer
-from hypercore.requests import REQUEST_TIMEOUT_SECONDS, Outstanding, Purpose, ReplicatedCore
+from hypercore.requests import REQUEST_TIMEOUT_SECONDS, Outstanding, Peer, Purpose, ReplicatedCore
 from hypercore.seeking import Seeker
 
-ExtensionHandler = Callable[[ReplicationPeer, str, bytes], None]
+ExtensionHandler = Callable[[Peer, str, bytes], None]
 
 
 class Replicator:
@@ -43,7 +42,7 @@ class Replicator:
         self.core = core
         self.on_extension = on_extension
         self._on_peer_state = on_peer_state
-        self.peers: list[ReplicationPeer] = []
+        self.peers: list[Peer] = []
         self._heads = HeadFollower(core)
         self._seeker = Seeker(core, lambda start, end: self.want(start, end, urgent=True), self.release)
         self._blocks = BlockRequests(core, self.peers)
@@ -158,12 +157,12 @@ class Replicator:
         self._forget_requests()
         self.core_changed()
 
-    def peer_opened(self, peer: ReplicationPeer) -> None:
+    def peer_opened(self, peer: Peer) -> None:
         """A peer's channel is open."""
         self.peers.append(peer)
         peer.wake()
 
-    def peer_closed(self, peer: ReplicationPeer) -> None:
+    def peer_closed(self, peer: Peer) -> None:
         """A peer is gone; its requests are free again."""
         self.peers.remove(peer)
         for request in list(peer.inflight.values()):
@@ -174,7 +173,7 @@ class Replicator:
         self._blocks.peer_closed(peer)
         self.wake()
 
-    def peer_synced(self, peer: ReplicationPeer) -> None:
+    def peer_synced(self, peer: Peer) -> None:
         """A peer told its state; others may take over growth from it."""
         if self._heads.idle:
             self.wake()
@@ -185,11 +184,11 @@ class Replicator:
         if self._on_peer_state is not None:
             self._on_peer_state()
 
-    def peer_announced(self, peer: ReplicationPeer, start: int) -> None:
+    def peer_announced(self, peer: Peer, start: int) -> None:
         """A peer's blocks from `start` on changed."""
         self._blocks.peer_announced(peer, start)
 
-    def next_requests(self, peer: ReplicationPeer) -> list[Message]:
+    def next_requests(self, peer: Peer) -> list[Message]:
         """Requests that fill the peer's window."""
         requests: list[Message] = []
         self._take_ripe(peer)
@@ -212,7 +211,7 @@ class Replicator:
             requests.append(Request(request.id, request.proof))
         return requests
 
-    def receive_data(self, peer: ReplicationPeer, message: Data) -> None:
+    def receive_data(self, peer: Peer, message: Data) -> None:
         """Takes an answer; raises RemoteProtocolError when it is none or its proof is wrong."""
         proof = message.proof
         if message.request == 0:
@@ -226,19 +225,19 @@ class Replicator:
         self._take_answer(request, proof)
         self._take_ripe(peer)
 
-    def receive_no_data(self, peer: ReplicationPeer, message: NoData) -> None:
+    def receive_no_data(self, peer: Peer, message: NoData) -> None:
         """A peer cannot answer; somebody else is asked."""
         request = peer.inflight.finish(message.request)
         if request is not None:
             self._refuse(request)
             self._take_ripe(peer)
 
-    def receive_extension(self, peer: ReplicationPeer, name: str, message: bytes) -> None:
+    def receive_extension(self, peer: Peer, name: str, message: bytes) -> None:
         """Hands an extension message to the handler, if there is one."""
         if self.on_extension is not None:
             self.on_extension(peer, name, message)
 
-    def _take_ripe(self, peer: ReplicationPeer) -> None:
+    def _take_ripe(self, peer: Peer) -> None:
         """Takes answers that came before the one which they build on, now that it is here or will not come."""
         while (ripe := peer.inflight.next_ripe()) is not None:
             self._take_answer(*ripe)
@@ -296,7 +295,7 @@ class Replicator:
 
     def _send(
         self,
-        peer: ReplicationPeer,
+        peer: Peer,
         purpose: Purpose,
         proof: ProofRequest,
         *,
@@ -308,7 +307,7 @@ class Replicator:
         peer.inflight.add(request)
         return request
 
-    def _can_answer(self, peer: ReplicationPeer, request: Outstanding) -> bool:
+    def _can_answer(self, peer: Peer, request: Outstanding) -> bool:
         if peer.paused:
             return False
         if request.block is not None:
@@ -317,7 +316,7 @@ class Replicator:
             return self._heads.can_prove_growth(peer)
         return peer.remote is not None and peer.remote.fork == request.proof.fork
 
-    def _own_head(self, peer: ReplicationPeer) -> tuple[Data, ...]:
+    def _own_head(self, peer: Peer) -> tuple[Data, ...]:
         remote, core = peer.remote, self.core
         if remote is None or remote.fork != core.fork or not min(remote.length, core.length):
             return ()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from hypercore.crypto import HASH_SIZE, NAMESPACE_INITIATOR, NAMESPACE_RESPONDER
 from hypercore.errors import (
@@ -42,10 +41,8 @@ from hypercore.messages import (
 )
 from hypercore.proof import Proof, ProofRequest, UpgradeRequest
 from hypercore.remote_blocks import MAX_TRACKED_BLOCKS, RemoteBlocks
+from hypercore.replicate import Replicator
 from hypercore.requests import InFlight, Outstanding, Probe, ReplicatedCore
-
-if TYPE_CHECKING:
-    from hypercore.replicate import Replicator
 
 WINDOW_REQUESTS = 48
 WINDOW_REQUESTS_MAXIMUM = 256

@@ -1,10 +1,11 @@
-"""What replication needs of a core, and the requests that we have under way at one peer."""
+"""What replication needs of a core and of a peer, and the requests that are under way at one peer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from hypercore import flat_tree
 from hypercore.bitfield import Bitfield
@@ -13,10 +14,9 @@ from hypercore.demand import Seek
 from hypercore.errors import HypercoreError
 from hypercore.manifest import Manifest
 from hypercore.merkle import Node, NodeReader
+from hypercore.messages import Data, Sync
 from hypercore.proof import Proof, ProofRequest, TreeView, VerifiedBatch
-
-if TYPE_CHECKING:
-    from hypercore.replicate_peer import ReplicationPeer
+from hypercore.remote_blocks import RemoteBlocks
 
 REQUEST_TIMEOUT_SECONDS = 15.0
 
@@ -56,6 +56,34 @@ class ReplicatedCore(Protocol):
     def missing_nodes(self, index: int, /) -> int: ...
 
 
+class Peer(Protocol):
+    """What replication needs of a peer of one core; `hypercore.replicate_peer.ReplicationPeer` is one.
+
+    `window` bounds the requests in `inflight`; a `paused` peer is asked for nothing but the head that `probe` wants;
+    `refused_growth` is (our length, its fork, its length) when it could not prove the growth that it told of.
+    """
+
+    blocks: RemoteBlocks
+    remote: Sync | None
+    inflight: InFlight
+    window: int
+    has_answered: bool
+    paused: bool
+    failed_proofs: int
+    probe: Probe | None
+    refused_growth: tuple[int, int, int] | None
+    wake: Callable[[], None]
+
+    def sync(self, *, signed_anew: bool = False) -> None: ...
+    def announce(self, start: int, length: int, drop: bool = False) -> None: ...
+    def cancel(self, id: int, /) -> Outstanding | None: ...
+    def widen(self, answer: Proof, /) -> None: ...
+    def send_probe(self, length: int, now_seconds: float, cause: HypercoreError, /) -> None: ...
+    def send_extension(self, name: str, message: bytes, /) -> None: ...
+    def say_farewell(self, heads: tuple[Data, ...], /) -> None: ...
+    def accuse(self, offence: HypercoreError, /) -> None: ...
+
+
 class Purpose(Enum):
     """What a request is for."""
 
@@ -74,7 +102,7 @@ class Outstanding:
     """
 
     id: int
-    peer: ReplicationPeer
+    peer: Peer
     purpose: Purpose
     proof: ProofRequest
     sent_at_seconds: float

@@ -12,8 +12,7 @@ from hypercore import flat_tree
 from hypercore.demand import Demand, Seek, Unknown, locate
 from hypercore.errors import InvalidOperation, LocalProtocolError
 from hypercore.proof import HashRequest, Proof, ProofRequest, SeekRequest
-from hypercore.replicate_peer import ReplicationPeer
-from hypercore.requests import Outstanding, ReplicatedCore
+from hypercore.requests import Outstanding, Peer, ReplicatedCore
 
 MAX_SEEKS = 1024
 
@@ -28,7 +27,7 @@ class Seeker:
         self._want = want
         self._release = release
         self._seeks: list[Seek] = []
-        self._refused: set[tuple[ReplicationPeer, Seek]] = set()
+        self._refused: set[tuple[Peer, Seek]] = set()
 
     def add(self, seek: Seek) -> None:
         """Begin to look; raises `LocalProtocolError` when MAX_SEEKS are under way."""
@@ -57,7 +56,7 @@ class Seeker:
             elif place is not None and seek.pair is None and flat_tree.depth(place.node.index) == 1:
                 seek.pair = self._want(*flat_tree.block_range(place.node.index))
 
-    def next_request(self, peer: ReplicationPeer) -> tuple[ProofRequest, Seek] | None:
+    def next_request(self, peer: Peer) -> tuple[ProofRequest, Seek] | None:
         """What to ask this peer for the oldest seek that nobody was asked for."""
         for seek in self._seeks:
             if seek.asked or (peer, seek) in self._refused:
@@ -90,7 +89,7 @@ class Seeker:
         else:
             seek.plain = True
 
-    def peer_closed(self, peer: ReplicationPeer) -> None:
+    def peer_closed(self, peer: Peer) -> None:
         """A peer is gone."""
         self._refused = {pair for pair in self._refused if pair[0] is not peer}
 

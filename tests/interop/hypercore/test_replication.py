@@ -17,6 +17,7 @@ from hypercore.io.replication import Replication, open_replication
 from hypercore.io.session import Session
 from hypercore.proof import Proof, ProofRequest
 from hypercore.replicate_peer import ReplicationPeer, capability
+from hypercore.requests import Peer
 from tests.interop.node import Script, run_script
 
 SCRIPTS = Path(__file__).parent
@@ -218,7 +219,7 @@ async def test_extension_messages_pass_both_ways() -> None:
     received: list[tuple[str, bytes]] = []
     arrived = trio.Event()
 
-    def on_extension(peer: ReplicationPeer, name: str, message: bytes) -> None:
+    def on_extension(peer: Peer, name: str, message: bytes) -> None:
         received.append((name, message))
         peer.send_extension(name, b"pong")
         peer.send_extension(name, b"pong again")
