@@ -4,7 +4,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.genesis import ChainSpec, GenesisError
+from runtime.genesis import ChainSpec
+from runtime.genesis_fields import GenesisError
 
 PYPROJECT = "pyproject.toml"
 MAX_PYPROJECT_BYTES = 1024 * 1024

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from runtime.construct import Runtime
-from runtime.genesis import ChainSpec, GenesisError
+from runtime.genesis import ChainSpec
+from runtime.genesis_fields import GenesisError
 from runtime.version import source_digest
 
 OURS: Final = "pallets.chain:runtime_for"

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pallets.system import System
 from pallets.weights import aura as weights
 from runtime.errors import InvalidBlock, InvariantBroken
-from runtime.genesis import GenesisError, GenesisPath, read_account, read_list, read_mapping
+from runtime.genesis_fields import GenesisError, GenesisPath, read_account, read_list, read_mapping
 from runtime.header import Consensus, Digest, PreRuntime
 from runtime.pallet import Pallet, constant
 from runtime.storage import StorageValue

@@ -6,7 +6,8 @@ from pallets.compose import Configure, Constants, compose, core_pallets
 from pallets.datdot.config import DatDotConfig
 from pallets.datdot.pallet import DatDot
 from runtime.construct import Runtime
-from runtime.genesis import ChainSpec, GenesisPath
+from runtime.genesis import ChainSpec
+from runtime.genesis_fields import GenesisPath
 from runtime.version import UNKNOWN_SOURCE
 
 SPEC_NAME = "datdot"

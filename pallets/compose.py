@@ -30,7 +30,8 @@ from pallets.timestamp import Timestamp, TimestampConfig
 from pallets.transaction_payment import TransactionPayment, TransactionPaymentConfig
 from pallets.utility import Utility, UtilityConfig
 from runtime.construct import Runtime
-from runtime.genesis import ChainSpec, GenesisError, GenesisPath, read_integer, read_mapping
+from runtime.genesis import ChainSpec
+from runtime.genesis_fields import GenesisError, GenesisPath, read_integer, read_mapping
 from runtime.pallet import Pallet
 from runtime.types import camel_case
 from runtime.version import UNKNOWN_SOURCE, RuntimeVersion, api_id

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Annotated, ClassVar
 
 from pallets.balances import Balances, HoldReason
-from pallets.nested import Outcome, class_around, outcome_of, weight_of
+from pallets.nested import Outcome, class_around, outcome_of
 from pallets.system import System
 from pallets.weights import heaviest
 from pallets.weights import multisig as weights
@@ -208,7 +208,7 @@ class Multisig(Pallet):
         self.balances = balances
 
     @call(weight=lambda pallet, other_signatories, call:
-              _own_weight(pallet, other_signatories) + weight_of(pallet.runtime, call),
+              _own_weight(pallet, other_signatories) + pallet.runtime.weight_of(call),
           dispatch_class=lambda pallet, other_signatories, call: class_around(pallet.runtime, call))
     def as_multi_threshold_1(
         self, origin: Origin, other_signatories: Signatories, call: RuntimeCall
@@ -244,7 +244,7 @@ class Multisig(Pallet):
         if len(operation.approvals) + is_new < threshold:
             self._approve(who, account, threshold, call_hash, operation)
             return PostDispatchInfo(used)
-        ensure(not weight_of(self.runtime, call).exceeds(max_weight), MultisigError.MAX_WEIGHT_TOO_LOW)
+        ensure(not self.runtime.weight_of(call).exceeds(max_weight), MultisigError.MAX_WEIGHT_TOO_LOW)
         self._close(account, call_hash, operation)
         result = self.runtime.dispatch(call, Signed(account))
         self.deposit_event(MultisigExecuted(who, operation.when, account, call_hash, outcome_of(result)))

@@ -7,7 +7,7 @@ from typing import Any
 
 from pallets.aura import Aura, Authorities
 from runtime.errors import InvariantBroken
-from runtime.genesis import GenesisPath, read_mapping
+from runtime.genesis_fields import GenesisPath, read_mapping
 from runtime.pallet import Pallet
 from runtime.storage import StorageValue
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pallets.nested import Outcome, class_of, outcome_of, weight_of
+from pallets.nested import Outcome, outcome_of
 from pallets.weights import heaviest
 from pallets.weights import sudo as weights
 from runtime.account import MultiAddress, lookup
 from runtime.call import RuntimeCall
 from runtime.errors import PalletError, ensure
 from runtime.events import Event
-from runtime.genesis import GenesisPath, read_account, read_mapping
+from runtime.genesis_fields import GenesisPath, read_account, read_mapping
 from runtime.origin import Origin, Root, Signed, ensure_signed
 from runtime.pallet import Pallet, call
 from runtime.storage import StorageValue
@@ -61,11 +61,11 @@ class SudoError(PalletError):
 
 
 def _weight(pallet: Sudo, call: RuntimeCall, **_: object) -> Weight:
-    return _OVERHEAD + weight_of(pallet.runtime, call)
+    return _OVERHEAD + pallet.runtime.weight_of(call)
 
 
 def _class(pallet: Sudo, call: RuntimeCall, **_: object) -> DispatchClass:
-    return class_of(pallet.runtime, call)
+    return pallet.runtime.class_of(call)
 
 
 class Sudo(Pallet):

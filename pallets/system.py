@@ -35,7 +35,7 @@ from runtime.errors import (
 )
 from runtime.events import ApplyExtrinsic, EventRecord, Finalization, Initialization, Phase
 from runtime.events import Event as AnyEvent
-from runtime.genesis import GenesisPath, read_mapping
+from runtime.genesis_fields import GenesisPath, read_mapping
 from runtime.header import Digest, DigestItem, RuntimeEnvironmentUpdated
 from runtime.limits import BLOCK_LENGTH_BYTES
 from runtime.origin import Origin, ensure_root, ensure_signed

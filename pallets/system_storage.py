@@ -36,19 +36,18 @@ class RawStorageCalls(Pallet):
         """Set some items of storage."""
         ensure_root(origin)
         for key, value in items:
-            self.runtime.storage_index.write(self.runtime.host.overlay, key, value)
+            self.runtime.write_raw(key, value)
 
     @call(weight=_keys_weight, dispatch_class=OPERATIONAL, index=5)
     def kill_storage(self, origin: Origin, keys: RawKeys) -> None:
         """Kill some items from storage."""
         ensure_root(origin)
         for key in keys:
-            self.runtime.storage_index.write(self.runtime.host.overlay, key, None)
+            self.runtime.write_raw(key, None)
 
     @call(weight=_prefix_weight, dispatch_class=OPERATIONAL, index=6)
     def kill_prefix(self, origin: Origin, prefix: RawKey, subkeys: U32) -> None:
         """Kill the storage items whose key starts with the given prefix, at most `subkeys` of them."""
         ensure_root(origin)
-        overlay = self.runtime.host.overlay
-        for key in overlay.keys(prefix, None, min(subkeys, RAW_STORAGE_ITEMS)):
-            self.runtime.storage_index.write(overlay, key, None)
+        for key in self.runtime.host.overlay.keys(prefix, None, min(subkeys, RAW_STORAGE_ITEMS)):
+            self.runtime.write_raw(key, None)

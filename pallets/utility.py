@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pallets.nested import Outcome, class_around, outcome_of, weight_of
+from pallets.nested import Outcome, class_around, outcome_of
 from pallets.weights import heaviest
 from pallets.weights import utility as weights
 from runtime.call import RuntimeCall
@@ -100,7 +100,7 @@ class UtilityError(PalletError):
 
 
 def _batch_weight(pallet: Utility, calls: Calls) -> Weight:
-    return sum((weight_of(pallet.runtime, item) + _ITEM_WEIGHT for item in calls), _OVERHEAD)
+    return sum((pallet.runtime.weight_of(item) + _ITEM_WEIGHT for item in calls), _OVERHEAD)
 
 
 def _batch_class(pallet: Utility, calls: Calls) -> DispatchClass:

@@ -126,7 +126,8 @@ class RuntimeApis:
     @cached_property
     def metadata_v15(self) -> bytes:
         """The metadata, version 15, which names these APIs."""
-        return metadata_v15(self.runtime, [api.declaration() for api in self.apis])
+        apis = [api.declaration() for api in self.apis]
+        return metadata_v15(self.runtime.pallets, self.runtime.codecs, apis)
 
     @property
     def metadata(self) -> dict[int, bytes]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from runtime import limits
 from runtime.call import DispatchResult, RuntimeCall
@@ -17,89 +17,17 @@ from runtime.codec import Codec, Codecs
 from runtime.errors import BadOrigin, DispatchError, OtherError, TransactionalFault
 from runtime.events import Event, EventRecord
 from runtime.extrinsic import ExtrinsicCodec, SignatureCache
-from runtime.header import HEADER_CODEC, Consensus, Digest, DigestItem, Header, PreRuntime
+from runtime.header import HEADER_CODEC, Consensus, DigestItem, Header, PreRuntime
 from runtime.metadata import metadata_v14
 from runtime.origin import Origin, Signed
 from runtime.outer import call_codec, event_codec
 from runtime.pallet import CallSpec, Pallet
 from runtime.raw_storage import StorageIndex
+from runtime.roles import FeeRole, SystemRole
 from runtime.state import Overlay, StateView
 from runtime.storage import StateHost
 from runtime.version import RuntimeVersion, runtime_code
 from runtime.weights import DispatchClass, DispatchInfo, Pays, PostDispatchInfo, Weight
-
-
-class SystemRole(Protocol):
-    """What the framework wants from the pallet called System."""
-
-    def initialize(self, number: int, parent_hash: bytes, digest: Digest) -> None:
-        """Begin block `number`: clear the events of the block before and set the block's context."""
-
-    def note_initialized(self) -> None:
-        """Go from the initialization phase to extrinsic 0."""
-
-    def finalize(self) -> Digest:
-        """End the block: forget what only lived during it, return the digest with what the runtime added."""
-
-    def deposit_event(self, event: Event) -> None:
-        """Add an event in the current phase."""
-
-    def event_records(self) -> tuple[EventRecord, ...]:
-        """Return the events of the block so far."""
-
-    def block_number(self) -> int:
-        """Return the number of the current block."""
-        ...
-
-    def block_hash(self, number: int) -> bytes | None:
-        """Return the hash of a recent block, None when it is unknown or too old."""
-
-    def nonce(self, account: bytes) -> int:
-        """Return the nonce that the account's next transaction must have."""
-
-    def increment_nonce(self, account: bytes) -> None:
-        """Count a transaction of the account."""
-
-    def is_referenced(self, account: bytes) -> bool:
-        """Tell whether the account exists: has a provider or is self-sufficient."""
-
-    def check_limits(self, info: DispatchInfo, length_bytes: int) -> None:
-        """Raise InvalidTransaction(EXHAUSTS_RESOURCES) when the block has no room for such an extrinsic."""
-
-    def register_extrinsic(self, info: DispatchInfo, length_bytes: int) -> None:
-        """Count weight and length of an extrinsic that passed `check_limits`."""
-
-    def register_weight(self, weight: Weight, kind: DispatchClass) -> None:
-        """Count weight used by hooks."""
-
-    def note_applied(self, result: DispatchResult, info: DispatchInfo) -> None:
-        """Deposit ExtrinsicSuccess or ExtrinsicFailed, give unused weight back, go to the next extrinsic."""
-
-    def remaining_weight(self) -> Weight:
-        """Return the weight that is left in the block for `on_idle`."""
-
-    def note_finished_extrinsics(self) -> None:
-        """Go to the finalization phase."""
-
-    def call_filtered(self) -> DispatchError:
-        """Return the error of a call that a filter of its origin stopped."""
-        ...
-
-
-class FeeRole(Protocol):
-    """What the framework wants from the pallet called TransactionPayment."""
-
-    def validate(self, account: bytes, info: DispatchInfo, length_bytes: int, tip: int) -> int:
-        """Return the priority of a transaction; raises InvalidTransaction(PAYMENT) if the fee cannot be paid."""
-
-    def charge(self, account: bytes, info: DispatchInfo, length_bytes: int, tip: int) -> Any:
-        """Take fee and tip before dispatch; the result is handed to `correct`. Raises InvalidTransaction(PAYMENT)."""
-
-    def correct(
-        self, charged: Any, account: bytes, info: DispatchInfo, result: DispatchResult, length_bytes: int, tip: int
-    ) -> None:
-        """Refund what the actual weight did not need, pay the author, deposit TransactionFeePaid."""
-
 
 Dispatch = Callable[[RuntimeCall, Origin], DispatchResult]
 AroundDispatch = Callable[[Dispatch, RuntimeCall, Origin], DispatchResult]
@@ -198,6 +126,24 @@ class Runtime:
         entry = self.calls[call.pallet, call.function]
         return entry.spec.info(entry.pallet, call)
 
+    def weight_of(self, call: RuntimeCall) -> Weight:
+        """Return the declared weight of a call.
+
+        Whoever declares a call around another asks for its weight and class apart: `dispatch_info` asks for both at
+        every level, which doubles the work with each.
+        """
+        entry = self.calls[call.pallet, call.function]
+        return entry.spec.weight_of(entry.pallet, call)
+
+    def class_of(self, call: RuntimeCall) -> DispatchClass:
+        """Return the dispatch class of a call."""
+        entry = self.calls[call.pallet, call.function]
+        return entry.spec.class_of(entry.pallet, call)
+
+    def write_raw(self, key: bytes, value: bytes | None) -> None:
+        """Write bytes under a storage key, None to delete it. Raises OtherError for what the state cannot hold."""
+        self.storage_index.write(self.host.overlay, key, value)
+
     def dispatch(self, call: RuntimeCall, origin: Origin) -> DispatchResult:
         """Run a call in a storage transaction of its own, rolled back when it fails.
 
@@ -242,7 +188,7 @@ class Runtime:
     @cached_property
     def metadata_v14(self) -> bytes:
         """The metadata that clients read, version 14, beginning with "meta"."""
-        return metadata_v14(self)
+        return metadata_v14(self.pallets, self.codecs)
 
 
 def dispatched(info: DispatchInfo, post: PostDispatchInfo | None) -> DispatchResult:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from runtime.account import MultiAddress
 from runtime.call import RuntimeCall
-from runtime.codec import codec_for
+from runtime.codec import Codecs, codec_for
 from runtime.crypto import MultiSignature
 from runtime.extrinsic import EXTENSIONS, Extension
 from runtime.pallet import CallSpec, Pallet
@@ -33,9 +34,6 @@ from runtime.registry import TypeRegistry, enum_variants
 from runtime.storage import StorageItem
 from runtime.types import docs_of, type_path
 
-if TYPE_CHECKING:
-    from runtime.construct import Runtime
-
 VERSION = 14
 EXTRINSIC_VERSION = 4
 RUNTIME_CRATE = "datdot_runtime"
@@ -43,15 +41,16 @@ EXTRINSIC_PATH = type_path("sp_runtime::generic::unchecked_extrinsic::UncheckedE
 
 
 class MetadataBuilder:
-    """Fills one type registry with everything a runtime declares."""
+    """Fills one type registry with everything that the pallets of a runtime declare."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
+    def __init__(self, pallets: Sequence[Pallet], codecs: Codecs) -> None:
+        self.pallets = pallets
+        self.codecs = codecs
         self.registry = TypeRegistry({"RuntimeCall": self.outer_call, "RuntimeEvent": self.outer_event})
 
     def build(self) -> MetadataV14:
         """Return the metadata."""
-        pallets = tuple(self.pallet(pallet) for pallet in self.runtime.pallets)
+        pallets = tuple(self.pallet(pallet) for pallet in self.pallets)
         extrinsic = self.extrinsic()
         runtime = self.registry.define("Runtime", (RUNTIME_CRATE, "Runtime"), lambda: CompositeDef(()))
         return MetadataV14(MAGIC, VERSION, self.registry.types(), pallets, extrinsic, runtime)
@@ -69,7 +68,7 @@ class MetadataBuilder:
                 PalletConstant(
                     constant.name,
                     self.registry.type_id(constant.annotation),
-                    self.runtime.codecs.codec_for(constant.annotation).encode(constant.value),
+                    self.codecs.codec_for(constant.annotation).encode(constant.value),
                     constant.docs,
                 )
                 for constant in pallet.constants()
@@ -91,7 +90,7 @@ class MetadataBuilder:
             modifier, default = StorageModifier.OPTIONAL, b"\0"
         else:
             modifier = StorageModifier.DEFAULT
-            default = self.runtime.codecs.codec_for(item.value_type).encode(item.default)
+            default = self.codecs.codec_for(item.value_type).encode(item.default)
         return StorageEntry(item.name, modifier, place, default, tuple(item.docs.splitlines()))
 
     def calls(self, pallet: Pallet) -> int | None:
@@ -130,7 +129,7 @@ class MetadataBuilder:
 
         def make() -> EnumDef:
             variants: list[VariantDef] = []
-            for pallet in self.runtime.pallets:
+            for pallet in self.pallets:
                 found = inner(pallet)
                 if found is not None:
                     fields = (Field(None, found, f"{pallet.name}{name.removeprefix('Runtime')}"),)
@@ -182,7 +181,7 @@ class MetadataBuilder:
         )
 
 
-def metadata_v14(runtime: Runtime) -> bytes:
-    """Return the encoded metadata of a runtime, beginning with "meta" and 14."""
-    return codec_for(MetadataV14).encode(MetadataBuilder(runtime).build())
+def metadata_v14(pallets: Sequence[Pallet], codecs: Codecs) -> bytes:
+    """Return the encoded metadata of a runtime of these pallets, beginning with "meta" and 14."""
+    return codec_for(MetadataV14).encode(MetadataBuilder(pallets, codecs).build())
 

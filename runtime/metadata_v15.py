@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from runtime.account import MultiAddress
 from runtime.api_declaration import ApiDeclaration, ApiMethod
-from runtime.codec import codec_for
+from runtime.codec import Codecs, codec_for
 from runtime.crypto import MultiSignature
 from runtime.metadata import EXTRINSIC_VERSION, RUNTIME_CRATE, MetadataBuilder
 from runtime.pallet import Pallet
@@ -25,9 +25,6 @@ from runtime.portable import (
     PortableType,
 )
 from runtime.types import U8, Bytes, CompactU32, Fixed, Ordered, Text, docs_of
-
-if TYPE_CHECKING:
-    from runtime.construct import Runtime
 
 VERSION = 15
 
@@ -121,14 +118,14 @@ class MetadataV15:
 class MetadataBuilderV15(MetadataBuilder):
     """Adds to the registry of version 14 what version 15 says more."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        super().__init__(runtime)
+    def __init__(self, pallets: Sequence[Pallet], codecs: Codecs) -> None:
+        super().__init__(pallets, codecs)
         self.registry.outer["UncheckedExtrinsic"] = lambda: self.extrinsic().type
         self.registry.outer["OpaqueMetadata"] = self.opaque_metadata
 
     def build_v15(self, apis: Sequence[ApiDeclaration]) -> MetadataV15:
         """Return the metadata."""
-        pallets = tuple(self.pallet_v15(pallet) for pallet in self.runtime.pallets)
+        pallets = tuple(self.pallet_v15(pallet) for pallet in self.pallets)
         extrinsic = self.extrinsic_v15()
         runtime = self.registry.define("Runtime", (RUNTIME_CRATE, "Runtime"), lambda: CompositeDef(()))
         outer = OuterEnums(self.outer_call(), self.outer_event(), self.outer_error())
@@ -177,6 +174,6 @@ class MetadataBuilderV15(MetadataBuilder):
         return self.registry.define("OpaqueMetadata", path, lambda: CompositeDef((self.registry.field(None, bytes),)))
 
 
-def metadata_v15(runtime: Runtime, apis: Sequence[ApiDeclaration]) -> bytes:
-    """Return the encoded metadata of a runtime and its APIs, beginning with "meta" and 15."""
-    return codec_for(MetadataV15).encode(MetadataBuilderV15(runtime).build_v15(apis))
+def metadata_v15(pallets: Sequence[Pallet], codecs: Codecs, apis: Sequence[ApiDeclaration]) -> bytes:
+    """Return the encoded metadata of a runtime of these pallets and its APIs, beginning with "meta" and 15."""
+    return codec_for(MetadataV15).encode(MetadataBuilderV15(pallets, codecs).build_v15(apis))

@@ -11,19 +11,17 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from runtime.call import RuntimeCall
 from runtime.errors import InvalidTransaction, PalletError, Validity
 from runtime.events import Event as AnyEvent
-from runtime.genesis import GenesisPath, read_mapping
+from runtime.genesis_fields import GenesisPath, read_mapping
+from runtime.offchain import OffchainContext
+from runtime.roles import RuntimeRole
 from runtime.storage import StorageItem, storage_items
 from runtime.types import camel_case, default_path, docs_of
 from runtime.weights import NORMAL, ZERO_WEIGHT, DispatchClass, DispatchInfo, Pays, Weight
-
-if TYPE_CHECKING:
-    from runtime.construct import Runtime
-    from runtime.offchain import OffchainContext
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -52,12 +50,18 @@ class CallSpec:
 
     def info(self, pallet: Pallet, call: RuntimeCall) -> DispatchInfo:
         """Return weight, class and payment of a call with these arguments."""
-        weight, kind = self.weight, self.dispatch_class
-        return DispatchInfo(
-            weight if isinstance(weight, Weight) else weight(pallet, **call.arguments),
-            kind if isinstance(kind, DispatchClass) else kind(pallet, **call.arguments),
-            Pays.YES if self.pays_fee else Pays.NO,
-        )
+        pays = Pays.YES if self.pays_fee else Pays.NO
+        return DispatchInfo(self.weight_of(pallet, call), self.class_of(pallet, call), pays)
+
+    def weight_of(self, pallet: Pallet, call: RuntimeCall) -> Weight:
+        """Return the declared weight of a call with these arguments."""
+        weight = self.weight
+        return weight if isinstance(weight, Weight) else weight(pallet, **call.arguments)
+
+    def class_of(self, pallet: Pallet, call: RuntimeCall) -> DispatchClass:
+        """Return the dispatch class of a call with these arguments."""
+        kind = self.dispatch_class
+        return kind if isinstance(kind, DispatchClass) else kind(pallet, **call.arguments)
 
 
 @dataclass(frozen=True)
@@ -137,14 +141,14 @@ class Pallet:
     """Engines (4 bytes) whose Consensus items the author puts into a header before the block is executed."""
 
     config: Any
-    runtime: Runtime
+    runtime: RuntimeRole
 
     def __init__(self, config: Any = None) -> None:
         if self.Config is not None and not isinstance(config, self.Config):
             raise TypeError(f"{self.name} wants a {self.Config.__name__}, got {type(config).__name__}")
         self.config = config
 
-    def attach(self, runtime: Runtime) -> None:
+    def attach(self, runtime: RuntimeRole) -> None:
         """Connect the pallet's storage items to a runtime; `Runtime` does this once."""
         if "runtime" in self.__dict__:
             raise ValueError(f"pallet {self.name} already belongs to a runtime")

@@ -5,7 +5,8 @@ from node.runtime_source import RuntimeRefused, node_runtime
 from node.store.chain_store import ChainStore
 from node.store.errors import StoreError
 from runtime.construct import Runtime
-from runtime.genesis import ChainSpec, GenesisError, build_genesis
+from runtime.genesis import ChainSpec, build_genesis
+from runtime.genesis_fields import GenesisError
 from runtime.version import CODE_KEY, SOURCE_DIGEST_BYTES, split_code
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from node.cli.output import Refused, print_result, refusing
-from runtime.genesis import ChainSpec, GenesisError, build_genesis
+from runtime.genesis import ChainSpec, build_genesis
+from runtime.genesis_fields import GenesisError
 
 app = typer.Typer(help="Check and make chain files.", no_args_is_help=True)
 

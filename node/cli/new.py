@@ -42,7 +42,7 @@ def pallet(name: Name, as_json: Json = False) -> None:
         from node.runtime_source import RuntimeRefused
         from node.scaffold.names import NameRefused
         from node.scaffold.project import TargetExists, new_chain, new_pallet
-        from runtime.genesis import GenesisError
+        from runtime.genesis_fields import GenesisError
 
         with refusing(NameRefused, TargetExists, OSError, ProjectError, RuntimeRefused, GenesisError):
             project = project_here()

@@ -56,7 +56,8 @@ def declared_classes() -> dict[Path, type[Any]]:
     from pallets.chain import build_runtime
     from runtime.metadata import MetadataBuilder
 
-    builder = MetadataBuilder(build_runtime())
+    runtime = build_runtime()
+    builder = MetadataBuilder(runtime.pallets, runtime.codecs)
     builder.build()
     return builder.registry.classes()
 

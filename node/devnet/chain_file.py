@@ -11,7 +11,8 @@ from pallets.balances import TREASURY
 from pallets.chain_file import Authority, at_slot_duration, new_genesis
 from pallets.randomness.config import RandomnessConfig
 from pallets.randomness.onion import onion_secret, onion_tip
-from runtime.genesis import ChainSpec, GenesisError
+from runtime.genesis import ChainSpec
+from runtime.genesis_fields import GenesisError
 
 NAMES = ("Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie")
 FUNDED_SCHEMES: tuple[Scheme, ...] = ("sr25519", "ed25519")

@@ -33,7 +33,8 @@ from node.keys.keypair import Keypair
 from node.node import Node, has_market, open_node
 from node.runtime_source import RuntimeRefused, explained, node_runtime, project_files
 from runtime.crypto import ss58_encode
-from runtime.genesis import ChainSpec, GenesisError
+from runtime.genesis import ChainSpec
+from runtime.genesis_fields import GenesisError
 
 PROVIDERS: Final = 9
 DEFAULT_BLOCK_SECONDS: Final = 1.0

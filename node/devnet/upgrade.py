@@ -18,7 +18,7 @@ from node.runtime_source import RuntimeRefused, node_runtime
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.errors import CodecError
-from runtime.genesis import GenesisError
+from runtime.genesis_fields import GenesisError
 from runtime.pallet import Pallet
 from runtime.state import StateView
 from runtime.storage import StorageItem, read_key

@@ -29,7 +29,7 @@ from pallets.system import System
 from pallets.weights import balances as weights
 from runtime.account import AccountData, MultiAddress, lookup
 from runtime.errors import InvariantBroken, TokenError, TokenErrorKind, ensure
-from runtime.genesis import GenesisError, GenesisPath, read_account, read_integer, read_list, read_mapping
+from runtime.genesis_fields import GenesisError, GenesisPath, read_account, read_integer, read_list, read_mapping
 from runtime.origin import Origin, ensure_root, ensure_signed
 from runtime.pallet import Pallet, call
 from runtime.storage import BLAKE2_128_CONCAT, StorageMap, StorageValue

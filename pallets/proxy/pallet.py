@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from pallets.balances import Balances
-from pallets.nested import class_around, outcome_of, weight_of
+from pallets.nested import class_around, outcome_of
 from pallets.proxy.events import (
     Announced,
     DepositPoked,
@@ -59,11 +59,11 @@ def pure_account(who: bytes, height: int, extrinsic_index: int, kind: ProxyType,
 
 
 def _proxy_weight(pallet: Proxy, call: RuntimeCall, **_: object) -> Weight:
-    return weights.PROXY + weight_of(pallet.runtime, call)
+    return weights.PROXY + pallet.runtime.weight_of(call)
 
 
 def _announced_weight(pallet: Proxy, call: RuntimeCall, **_: object) -> Weight:
-    return weights.PROXY_ANNOUNCED + weight_of(pallet.runtime, call)
+    return weights.PROXY_ANNOUNCED + pallet.runtime.weight_of(call)
 
 
 def _class(pallet: Proxy, call: RuntimeCall, **_: object) -> DispatchClass:

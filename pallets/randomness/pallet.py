@@ -23,7 +23,7 @@ from pallets.randomness.types import ONION_ENGINE, Onion, OnionCommitment, Onion
 from pallets.system import System
 from runtime.codec import codec_for
 from runtime.errors import CodecError, InvalidBlock, InvariantBroken
-from runtime.genesis import GenesisError, GenesisPath, read_account, read_bytes, read_list, read_mapping
+from runtime.genesis_fields import GenesisError, GenesisPath, read_account, read_bytes, read_list, read_mapping
 from runtime.header import Consensus
 from runtime.pallet import Pallet
 from runtime.storage import BLAKE2_128_CONCAT, TWOX_64_CONCAT, StorageMap, StorageValue

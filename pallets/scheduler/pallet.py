@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from pallets.nested import outcome_of, weight_of
+from pallets.nested import outcome_of
 from pallets.scheduler.types import (
     PLACES_PER_BLOCK,
     AgendaIncomplete,
@@ -272,7 +272,7 @@ class Scheduler(Pallet):
             task = self._task_at(when, place)
             if task is None:  # a task before it has cancelled it
                 continue
-            weight = _TASK_WEIGHT + weight_of(self.runtime, task.call)
+            weight = _TASK_WEIGHT + self.runtime.weight_of(task.call)
             if (weight + _AGENDA_WEIGHT).exceeds(meter.limit):
                 self._vacate(when, place)
                 self.deposit_event(PermanentlyOverweight((when, place), task.maybe_id))

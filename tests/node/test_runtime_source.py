@@ -21,7 +21,8 @@ from node.runtime_source import (
     node_runtime,
     project_files,
 )
-from runtime.genesis import ChainSpec, GenesisError
+from runtime.genesis import ChainSpec
+from runtime.genesis_fields import GenesisError
 
 SPEC = development_spec(1, 0, block_time_seconds=1.0, name="Test", chain_type="Development")
 GOOD = """

@@ -19,7 +19,7 @@ from runtime.errors import (
     Token,
     TokenErrorKind,
 )
-from runtime.genesis import GenesisError
+from runtime.genesis_fields import GenesisError
 from tests.pallets.chainfiles import ENDOWMENT, account
 from tests.pallets.harness import Chain, Outcome, address
 

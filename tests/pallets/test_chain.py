@@ -15,7 +15,8 @@ from pallets.runtime_apis import runtime_apis
 from runtime.account import Id
 from runtime.crypto import blake2_256, ecdsa_account
 from runtime.extrinsic import Signer, sign_extrinsic
-from runtime.genesis import ChainSpec, GenesisError, build_genesis
+from runtime.genesis import ChainSpec, build_genesis
+from runtime.genesis_fields import GenesisError
 from runtime.state import DictState
 from runtime.version import api_id
 from tests.pallets.chainfiles import ENDOWMENT, account, authority, dev_chain, local_chain

@@ -9,7 +9,8 @@ from pallets.chain_file import new_genesis
 from pallets.randomness import Onion, OnionCommitment, OnionReveal, RandomnessConfig
 from pallets.randomness.pallet import REVEAL_CODEC
 from runtime.errors import InvalidBlock, InvariantBroken
-from runtime.genesis import GenesisError, build_genesis
+from runtime.genesis import build_genesis
+from runtime.genesis_fields import GenesisError
 from runtime.state import DictState
 from tests.pallets.chainfiles import account, authority
 from tests.pallets.harness import FIRST_SLOT, Chain, onion_layers, transfer

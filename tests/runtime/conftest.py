@@ -15,7 +15,8 @@ from runtime.construct import Runtime
 from runtime.errors import PalletError, ensure
 from runtime.events import ApplyExtrinsic, Event
 from runtime.extrinsic import Signer, sign_extrinsic
-from runtime.genesis import ChainSpec, GenesisBlock, GenesisPath, build_genesis, read_account, read_list, read_mapping
+from runtime.genesis import ChainSpec, GenesisBlock, build_genesis
+from runtime.genesis_fields import GenesisPath, read_account, read_list, read_mapping
 from runtime.origin import Origin, ensure_none, ensure_root, ensure_signed
 from runtime.pallet import Pallet, call, constant
 from runtime.state import DictState

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from pallets.system import System, SystemConfig, SystemEvent
-from runtime.construct import Runtime, SystemRole
+from runtime.construct import Runtime
 from runtime.errors import CodecError, InvalidTransaction, ModuleError, PalletError, Validity, ensure
 from runtime.events import Event, EventRecord, Initialization
 from runtime.origin import NoneOrigin, Origin, Root, Signed, ensure_none, ensure_root, ensure_signed
 from runtime.pallet import Pallet, call
+from runtime.roles import SystemRole
 from runtime.types import U8
 from runtime.version import api_id, runtime_code, source_digest
 from runtime.weights import Weight

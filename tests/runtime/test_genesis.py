@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from runtime.crypto import ss58_encode
-from runtime.genesis import (
-    ChainSpec,
+from runtime.genesis import ChainSpec, build_genesis
+from runtime.genesis_fields import (
     GenesisError,
     GenesisPath,
-    build_genesis,
     read_account,
     read_bytes,
     read_integer,

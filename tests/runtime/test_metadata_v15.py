@@ -29,7 +29,8 @@ def metadata() -> MetadataV15:
 @pytest.fixture(scope="module")
 def older() -> MetadataV14:
     """The same runtime's metadata, version 14."""
-    return MetadataBuilder(make_runtime()).build()
+    runtime = make_runtime()
+    return MetadataBuilder(runtime.pallets, runtime.codecs).build()
 
 
 def test_our_structs_read_and_write_the_metadata_of_another_chain() -> None:

@@ -38,7 +38,8 @@ ANNOTATIONS: tuple[Any, ...] = (
     U32, bool, str, Bytes, AccountId, MultiAddress, U32 | None, tuple[U8, ...], tuple[U8, AccountId], tuple[U8, U8],
     Role, Prices, Components, PlanInput, PositionResult, HoldReason, OUTCOME, RuntimeCall,
 )
-_BUILDER = MetadataBuilder(build_runtime())
+_RUNTIME = build_runtime()
+_BUILDER = MetadataBuilder(_RUNTIME.pallets, _RUNTIME.codecs)
 _BUILT = _BUILDER.build()
 KINDS = {annotation: _BUILDER.registry.type_id(annotation) for annotation in ANNOTATIONS}
 METADATA = ChainMetadata(
