@@ -33,7 +33,6 @@ from pallets.scheduler.types import (
     TaskAddress,
 )
 from pallets.system import System
-from pallets.weights import heaviest
 from pallets.weights import scheduler as weights
 from runtime.call import RuntimeCall
 from runtime.errors import ExhaustedError, InvariantBroken, ModuleError, ensure
@@ -51,15 +50,17 @@ BLOCK_NUMBER_END = 2**32
 
 _AGENDA_WEIGHT = weights.ON_INITIALIZE
 _TASK_WEIGHT = weights.ON_INITIALIZE_PER_TASK
-_CALL_WEIGHT = heaviest(
-    weights.SCHEDULE + weights.SCHEDULE_PER_TASK * PLACES_PER_BLOCK,
-    weights.SCHEDULE_AFTER + weights.SCHEDULE_AFTER_PER_TASK * PLACES_PER_BLOCK,
-    weights.SCHEDULE_NAMED + weights.SCHEDULE_NAMED_PER_TASK * PLACES_PER_BLOCK,
-    weights.SCHEDULE_NAMED_AFTER + weights.SCHEDULE_NAMED_AFTER_PER_TASK * PLACES_PER_BLOCK,
-    weights.CANCEL + weights.CANCEL_PER_TASK * PLACES_PER_BLOCK,
-    weights.CANCEL_NAMED + weights.CANCEL_NAMED_PER_TASK * PLACES_PER_BLOCK,
+
+
+def _with_full_agenda(weight: Weight, per_task: Weight) -> Weight:
+    """What reads and writes an agenda is charged for a full one."""
+    return weight + per_task * PLACES_PER_BLOCK
+
+
+_RETRY_WEIGHT = _with_full_agenda(weights.SCHEDULE, weights.SCHEDULE_PER_TASK) + _with_full_agenda(
+    weights.SET_RETRY, weights.SET_RETRY_PER_TASK
 )
-"""Every call reads and writes an agenda, at worst a full one."""
+"""Another try is a task that is placed and then told how often it may be tried again."""
 
 
 class _Meter:
@@ -130,7 +131,7 @@ class Scheduler(Pallet):
 
     # Calls
 
-    @call(weight=_CALL_WEIGHT)
+    @call(weight=_with_full_agenda(weights.SCHEDULE, weights.SCHEDULE_PER_TASK))
     def schedule(
         self, origin: Origin, when: BlockNumber, maybe_periodic: Period | None, priority: U8, call: RuntimeCall
     ) -> None:
@@ -138,13 +139,13 @@ class Scheduler(Pallet):
         ensure_root(origin)
         self.add_task(when, call, priority=priority, period=maybe_periodic)
 
-    @call(weight=_CALL_WEIGHT)
+    @call(weight=_with_full_agenda(weights.CANCEL, weights.CANCEL_PER_TASK))
     def cancel(self, origin: Origin, when: BlockNumber, index: U32) -> None:
         """Cancel a scheduled task."""
         ensure_root(origin)
         self._cancel(when, index)
 
-    @call(weight=_CALL_WEIGHT)
+    @call(weight=_with_full_agenda(weights.SCHEDULE_NAMED, weights.SCHEDULE_NAMED_PER_TASK))
     def schedule_named(
         self,
         origin: Origin,
@@ -158,13 +159,13 @@ class Scheduler(Pallet):
         ensure_root(origin)
         self.add_task(when, call, name=id, priority=priority, period=maybe_periodic)
 
-    @call(weight=_CALL_WEIGHT)
+    @call(weight=_with_full_agenda(weights.CANCEL_NAMED, weights.CANCEL_NAMED_PER_TASK))
     def cancel_named(self, origin: Origin, id: Bytes32) -> None:
         """Cancel a named scheduled task."""
         ensure_root(origin)
         self.drop_task(id)
 
-    @call(weight=_CALL_WEIGHT)
+    @call(weight=_with_full_agenda(weights.SCHEDULE_AFTER, weights.SCHEDULE_AFTER_PER_TASK))
     def schedule_after(
         self, origin: Origin, after: BlockNumber, maybe_periodic: Period | None, priority: U8, call: RuntimeCall
     ) -> None:
@@ -172,7 +173,7 @@ class Scheduler(Pallet):
         ensure_root(origin)
         self.add_task(self._block_after(after), call, priority=priority, period=maybe_periodic)
 
-    @call(weight=_CALL_WEIGHT)
+    @call(weight=_with_full_agenda(weights.SCHEDULE_NAMED_AFTER, weights.SCHEDULE_NAMED_AFTER_PER_TASK))
     def schedule_named_after(
         self,
         origin: Origin,
@@ -186,25 +187,25 @@ class Scheduler(Pallet):
         ensure_root(origin)
         self.add_task(self._block_after(after), call, name=id, priority=priority, period=maybe_periodic)
 
-    @call(weight=_CALL_WEIGHT)
+    @call(weight=_with_full_agenda(weights.SET_RETRY, weights.SET_RETRY_PER_TASK))
     def set_retry(self, origin: Origin, task: TaskAddress, retries: U8, period: BlockNumber) -> None:
         """Have a task tried again so many times, so many blocks apart, if it fails."""
         ensure_root(origin)
         self._set_retry(task, None, retries, period)
 
-    @call(weight=_CALL_WEIGHT)
+    @call(weight=_with_full_agenda(weights.SET_RETRY_NAMED, weights.SET_RETRY_NAMED_PER_TASK))
     def set_retry_named(self, origin: Origin, id: Bytes32, retries: U8, period: BlockNumber) -> None:
         """Have a named task tried again so many times, so many blocks apart, if it fails."""
         ensure_root(origin)
         self._set_retry(self._named(id), id, retries, period)
 
-    @call(weight=_CALL_WEIGHT)
+    @call(weight=_with_full_agenda(weights.CANCEL_RETRY, weights.CANCEL_RETRY_PER_TASK))
     def cancel_retry(self, origin: Origin, task: TaskAddress) -> None:
         """Do not try a task again."""
         ensure_root(origin)
         self._cancel_retry(task, None)
 
-    @call(weight=_CALL_WEIGHT)
+    @call(weight=_with_full_agenda(weights.CANCEL_RETRY_NAMED, weights.CANCEL_RETRY_NAMED_PER_TASK))
     def cancel_retry_named(self, origin: Origin, id: Bytes32) -> None:
         """Do not try a named task again."""
         ensure_root(origin)
@@ -306,9 +307,9 @@ class Scheduler(Pallet):
         """Place a copy of a task that failed, in the next block at the earliest."""
         copy = Task(None, task.priority, task.call, None)
         try:
-            if not meter.fits(_CALL_WEIGHT):
+            if not meter.fits(_RETRY_WEIGHT):
                 raise ExhaustedError
-            meter.consume(_CALL_WEIGHT)
+            meter.consume(_RETRY_WEIGHT)
             again = self._place(self.system.block_number() + max(retry.period, 1), copy)
         except ExhaustedError:
             self.deposit_event(RetryFailed(address, task.maybe_id))

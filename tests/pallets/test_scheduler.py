@@ -353,3 +353,14 @@ def test_a_block_that_left_tasks_behind_says_so(chain: Chain) -> None:
     schedule(chain, 4)
     assert hook_events(chain.block(), AgendaIncomplete) == []
     assert hook_events(chain.block(), AgendaIncomplete) == [AgendaIncomplete(4)]
+
+
+def test_a_retry_for_which_the_block_has_no_weight_left_is_given_up(chain: Chain) -> None:
+    schedule(chain, 4, FAILING)
+    as_root(chain, "set_retry", task=(4, 0), retries=1, period=1)
+    one_task = weights.ON_INITIALIZE + weights.ON_INITIALIZE_PER_TASK + chain.runtime.weight_of(FAILING)
+    scheduler(chain).config = SchedulerConfig(maximum_weight=one_task + weights.SCHEDULE)
+    chain.block()
+    executed = chain.block()
+    assert [event.task for event in hook_events(executed)] == [(4, 0)]
+    assert hook_events(executed, RetryFailed) == [RetryFailed((4, 0), None)]

@@ -14,7 +14,8 @@ from node.bench.run import calls_of, constant_of, module_of
 from pallets.chain import build_runtime
 from pallets.datdot.config import DatDotConfig
 from pallets.datdot.pallet import EVIDENCE_BOUND, LANE_WEIGHT
-from pallets.weights import DATABASE, block, dat_dot, measured
+from pallets.scheduler.types import PLACES_PER_BLOCK
+from pallets.weights import DATABASE, block, dat_dot, measured, scheduler
 from runtime.account import Id
 from runtime.call import RuntimeCall
 from runtime.weights import MANDATORY, OPERATIONAL, Weight
@@ -83,6 +84,13 @@ def test_a_call_declares_no_less_than_was_measured(call: str) -> None:
     pallet, _, function = call.partition(".")
     declared = RUNTIME.dispatch_info(RuntimeCall(pallet, function, SAMPLES[call])).weight
     assert not constant(call).exceeds(declared)
+
+
+@pytest.mark.parametrize("function", [spec.name for spec in RUNTIME.pallet("Scheduler").call_specs()])
+def test_a_call_of_the_scheduler_declares_its_own_weight_over_a_full_agenda(function: str) -> None:
+    each = getattr(scheduler, f"{function.upper()}_PER_TASK")
+    declared = RUNTIME.calls["Scheduler", function].spec.weight
+    assert declared == constant(f"Scheduler.{function}") + each * PLACES_PER_BLOCK
 
 
 @pytest.mark.parametrize("module", MODULES)
