@@ -303,14 +303,6 @@ class TokenError(DispatchError):
         super().__init__(Token(kind), kind.value)
 
 
-class ArithmeticFault(DispatchError):
-    """An amount left its range."""
-
-    def __init__(self, kind: ArithmeticKind) -> None:
-        self.kind = kind
-        super().__init__(Arithmetic(kind), kind.value)
-
-
 class TransactionalFault(DispatchError):
     """Too many calls or storage transactions are nested."""
 
