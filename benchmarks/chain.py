@@ -34,7 +34,7 @@ from pallets.randomness import onion_secret, onion_tip
 from runtime import transition
 from runtime.account import Id
 from runtime.call import RuntimeCall
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from runtime.genesis import ChainSpec
 from runtime.header import Block
 from runtime.trie import update
@@ -143,7 +143,7 @@ def make_transfers(node: BenchmarkNode, senders: list[Keypair], dests: list[byte
                 node.runtime.extrinsic_codec,
                 node.runtime.version,
                 RuntimeCall("Balances", "transfer_keep_alive", {"dest": Id(dest), "value": AMOUNT}),
-                Signer(sender.account_id, sender.scheme, sender.sign),
+                sender,
                 nonce=first_nonce + index // len(senders),
                 genesis_hash=node.store.genesis_hash,
             )

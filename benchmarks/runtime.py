@@ -14,16 +14,15 @@ import sys
 import time
 from collections.abc import Callable
 
-import nacl.signing
-
 from benchmarks.figures import Figure, progress, show
+from node.keys.keypair import Keypair
 from pallets.chain import runtime_for
 from pallets.chain_file import Authority, new_genesis
 from pallets.randomness import OnionReveal, RandomnessConfig, onion_item, onion_layer, onion_tip
 from runtime.account import AccountInfo, Id
 from runtime.call import RuntimeCall
 from runtime.codec import codec_for
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from runtime.genesis import build_genesis
 from runtime.header import PreRuntime
 from runtime.state import DictState
@@ -37,10 +36,9 @@ ONION_SECRET = bytes(32)
 REPETITIONS = 5
 
 
-def make_signer(number: int) -> Signer:
+def make_signer(number: int) -> Keypair:
     """Return an ed25519 account."""
-    key = nacl.signing.SigningKey(number.to_bytes(32, "little"))
-    return Signer(bytes(key.verify_key), "ed25519", lambda message: bytes(key.sign(message).signature))
+    return Keypair.from_seed(number.to_bytes(32, "little"), "ed25519")
 
 
 class TransferBlock:

@@ -29,7 +29,7 @@ from runtime.account import Id
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.crypto import blake2_256
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from runtime.genesis import ChainSpec
 
 GOAL_PER_SECOND: Final = 500
@@ -107,7 +107,7 @@ class Market:
             self.runtime.extrinsic_codec,
             self.runtime.version,
             RuntimeCall("Balances", "transfer_keep_alive", {"dest": Id(dest), "value": value}),
-            Signer(sender.account_id, sender.scheme, sender.sign),
+            sender,
             nonce=nonce,
             genesis_hash=self.genesis_hash,
         )

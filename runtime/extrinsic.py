@@ -9,10 +9,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from runtime import limits
 from runtime.account import Id, MultiAddress
@@ -212,23 +211,28 @@ class SignatureCache:
         return len(self._known)
 
 
-@dataclass(frozen=True)
-class Signer:
-    """An account that can sign: `scheme` is "sr25519", "ed25519" (`sign(message)` returns 64 bytes) or "ecdsa" (65)."""
+class Signer(Protocol):
+    """Whoever signs an extrinsic; `node.keys.keypair.Keypair` is one.
 
-    account_id: bytes
-    scheme: str
-    sign: Callable[[bytes], bytes] = dataclasses.field(repr=False)
+    `scheme` is "sr25519", "ed25519" (signatures have 64 bytes) or "ecdsa" (65).
+    """
 
-    def multi_signature(self, message: bytes) -> MultiSignature:
-        """Sign a message; raises ValueError for an unknown scheme."""
-        if self.scheme == "sr25519":
-            return Sr25519(self.sign(message))
-        if self.scheme == "ed25519":
-            return Ed25519(self.sign(message))
-        if self.scheme == "ecdsa":
-            return Ecdsa(self.sign(message))
-        raise ValueError(f"scheme is sr25519, ed25519 or ecdsa, not {self.scheme}")
+    @property
+    def account_id(self) -> bytes: ...
+    @property
+    def scheme(self) -> str: ...
+    def sign(self, message: bytes, /) -> bytes: ...
+
+
+def multi_signature(signer: Signer, message: bytes) -> MultiSignature:
+    """Have a message signed; raises ValueError for an unknown scheme."""
+    if signer.scheme == "sr25519":
+        return Sr25519(signer.sign(message))
+    if signer.scheme == "ed25519":
+        return Ed25519(signer.sign(message))
+    if signer.scheme == "ecdsa":
+        return Ecdsa(signer.sign(message))
+    raise ValueError(f"scheme is sr25519, ed25519 or ecdsa, not {signer.scheme}")
 
 
 def sign_extrinsic(
@@ -253,4 +257,4 @@ def sign_extrinsic(
         codec.extra_codec.encode(extra),
         additional_bytes(version, genesis_hash, era_block_hash or genesis_hash),
     )
-    return codec.encode_signed(Id(signer.account_id), signer.multi_signature(message), extra, call)
+    return codec.encode_signed(Id(signer.account_id), multi_signature(signer, message), extra, call)

@@ -22,7 +22,7 @@ from pallets.randomness.types import ONION_ENGINE
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.crypto import blake2_256
-from runtime.extrinsic import SignatureCache, Signer, sign_extrinsic
+from runtime.extrinsic import SignatureCache, sign_extrinsic
 from runtime.genesis import ChainSpec, GenesisBlock, build_genesis, no_node
 from runtime.header import Consensus, Header
 from runtime.state import DictState
@@ -96,7 +96,7 @@ def block_and_extrinsic(runtime: Runtime, spec: ChainSpec, key: Keypair) -> dict
     inherent = codec.encode_bare(RuntimeCall("Timestamp", "set", {"now": slot * spec.slot_duration_ms}))
     remark = sign_extrinsic(
         codec, runtime.version, RuntimeCall("System", "remark", {"remark": b""}),
-        Signer(key.account_id, key.scheme, key.sign), nonce=0, genesis_hash=genesis.header.hash,
+        key, nonce=0, genesis_hash=genesis.header.hash,
     )  # fmt: skip
 
     def begin() -> BlockExecution:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from node.client.chain import Signer
 from node.client.chain_api import ChainAPI
 from node.client.link import Backoff
 from node.client.remote import open_remote
+from runtime.extrinsic import Signer
 
 __all__ = ["ChainAPI", "open_chain"]
 

@@ -13,20 +13,11 @@ from typing import Any, Final, Protocol, TypeVar
 from runtime.call import RuntimeCall
 from runtime.errors import DispatchErrorValue
 from runtime.events import ApplyExtrinsic, Event, EventRecord
+from runtime.extrinsic import Signer
 
 E = TypeVar("E")
 
 INCLUSION_TIMEOUT_SECONDS: Final = 600.0
-
-
-class Signer(Protocol):
-    """Whoever signs an extrinsic; `node.keys.keypair.Keypair` is one."""
-
-    @property
-    def account_id(self) -> bytes: ...
-    @property
-    def scheme(self) -> str: ...
-    def sign(self, message: bytes, /) -> bytes: ...
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
-from node.client.chain import BlockEvents, ChainConnection, Receipt, Retracted, Signer
+from node.client.chain import BlockEvents, ChainConnection, Receipt, Retracted
 from node.client.errors import BadAnswer, ClientError
 from node.client.generic import field_of, variant_name
 from pallets.datdot.components import (
@@ -56,6 +56,7 @@ from pallets.datdot.events import NewPlan, NewUser
 from pallets.datdot.types import Amendment, Contract, Feed, PerformanceChallenge, Plan, StorageChallenge, User
 from runtime.call import RuntimeCall
 from runtime.crypto import ss58_encode
+from runtime.extrinsic import Signer
 
 E = TypeVar("E")
 

@@ -11,16 +11,16 @@ import trio
 from node.chain.chain import Chain
 from node.chain.events import BestChanged, BlockImported
 from node.chain.transactions import Transactions
-from node.client.chain import INCLUSION_TIMEOUT_SECONDS, BlockEvents, Receipt, Signer
+from node.client.chain import INCLUSION_TIMEOUT_SECONDS, BlockEvents, Receipt
 from node.client.errors import SubmitFailed, SubmitFailure
 from node.txpool import events as pool_events
 from node.txpool.errors import PoolError
-from runtime import extrinsic as extrinsics
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.crypto import blake2_256
 from runtime.errors import CodecError, InvalidTransaction
 from runtime.events import EventRecord
+from runtime.extrinsic import Signer
 from runtime.header import Header
 from runtime.storage import StorageItem
 
@@ -112,8 +112,7 @@ class LocalChain:
         return self._declared
 
     def _signed(self, call: RuntimeCall, signer: Signer, tip: int) -> bytes:
-        key = extrinsics.Signer(signer.account_id, signer.scheme, signer.sign)
-        return self._transactions.sign(call, key, tip)
+        return self._transactions.sign(call, signer, tip)
 
     def block_events(self, block_hash: bytes) -> BlockEvents:
         """A stored block with its events; raises StateUnavailable."""

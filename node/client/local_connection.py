@@ -10,7 +10,7 @@ import trio
 
 from node.chain.chain import Chain
 from node.chain.events import BestChanged, ChainEvent, Finalized
-from node.client.chain import INCLUSION_TIMEOUT_SECONDS, BlockEvents, BlockRef, Receipt, Retracted, Signer
+from node.client.chain import INCLUSION_TIMEOUT_SECONDS, BlockEvents, BlockRef, Receipt, Retracted
 from node.client.errors import ClientError, HistoryPruned, UnknownBlock
 from node.client.local import LocalChain
 from node.client.metadata import ChainMetadata
@@ -19,6 +19,7 @@ from node.store.errors import StateUnavailable
 from node.store.errors import UnknownBlock as NotStored
 from runtime.call import RuntimeCall
 from runtime.errors import CodecError, DispatchErrorValue
+from runtime.extrinsic import Signer
 
 
 class LocalConnection:

@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from node.client.chain import INCLUSION_TIMEOUT_SECONDS, BlockEvents, Receipt, Retracted, Signer
+from node.client.chain import INCLUSION_TIMEOUT_SECONDS, BlockEvents, Receipt, Retracted
 from node.client.link import Backoff
 from node.client.remote_reader import DEFAULT_BACKOFF, RemoteReader
 from node.client.replay import replay
 from node.client.submission import Submissions
 from runtime.call import RuntimeCall
+from runtime.extrinsic import Signer
 
 
 class RemoteChain(RemoteReader):

@@ -84,7 +84,7 @@ def sign_call(
     }
     extra = b"".join(_part(metadata, one.identifier, one.type, in_extrinsic) for one in metadata.extensions)
     additional = b"".join(_part(metadata, one.identifier, one.additional, besides) for one in metadata.extensions)
-    signature = signer.multi_signature(extrinsics.signing_payload(call_bytes, extra, additional))
+    signature = extrinsics.multi_signature(signer, extrinsics.signing_payload(call_bytes, extra, additional))
     body = (
         bytes([extrinsics.SIGNED_VERSION])
         + extrinsics.ADDRESS_CODEC.encode(Id(signer.account_id))

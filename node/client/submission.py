@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from node.client.chain import BlockRef, Receipt, Signer
+from node.client.chain import BlockRef, Receipt
 from node.client.errors import (
     BadAnswer,
     CallRefused,
@@ -29,7 +29,7 @@ from runtime.call import RuntimeCall
 from runtime.crypto import ss58_encode
 from runtime.era import Mortal
 from runtime.errors import CodecError
-from runtime.extrinsic import Signer as AccountSigner
+from runtime.extrinsic import Signer
 
 ERA_BLOCKS: Final = 64
 """How long a call is valid; blocks of this many are looked through for one whose fate is unknown."""
@@ -115,9 +115,8 @@ class Submissions:
         if not isinstance(nonce, int):
             raise BadAnswer("the node sent something else than a nonce")
         terms = Terms(era, birth, birth_hash, max([nonce, *(one + 1 for one in account.open)]), tip)
-        key = AccountSigner(signer.account_id, signer.scheme, signer.sign)
         try:
-            return sign_call(metadata, chain.version, chain.genesis_hash, call, key, terms)
+            return sign_call(metadata, chain.version, chain.genesis_hash, call, signer, terms)
         except CodecError as error:
             raise ClientError(f"{call.name} does not fit the chain: {error}") from None
 

@@ -140,8 +140,7 @@ class OffchainRunner:
 
 def offchain_runner(config: NodeConfig, chain: Chain, transactions: Transactions) -> OffchainRunner:
     """The runner of a node as configured: its storage in the base path, the keys of its validator and providers."""
-    keys = [*([] if config.validator is None else [config.validator]), *config.providers]
-    signers = [Signer(key.account_id, key.scheme, key.sign) for key in keys]
+    signers = [*([] if config.validator is None else [config.validator]), *config.providers]
     storage = OffchainStorage(config.base_path / "offchain")
     return OffchainRunner(chain, transactions, storage, partial(node_runtime, config.spec), signers=signers)
 

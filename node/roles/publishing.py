@@ -8,7 +8,7 @@ from typing import Any
 
 from hypercore.io.core import Core
 from hypercore.proof import create_range_proof, encode_block_sizes_proof
-from node.client.chain import ChainConnection, FollowedChain, Receipt, Signer
+from node.client.chain import ChainConnection, FollowedChain, Receipt
 from node.roles import limits
 from node.roles.market_view import PALLET, MarketView
 from node.roles.shared_core import ShareRefused
@@ -18,6 +18,7 @@ from pallets.datdot.contracts import Range, count_chunks, cut
 from pallets.datdot.events import NewPlan
 from pallets.datdot.rewards import Escrow, default_prices, required_escrow
 from runtime.call import RuntimeCall
+from runtime.extrinsic import Signer
 from runtime.types import camel_case
 
 

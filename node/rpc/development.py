@@ -14,7 +14,6 @@ from node.chain.author import Author
 from node.chain.chain import Chain
 from node.chain.clock import AdjustableClock
 from node.chain.transactions import Transactions
-from node.client.chain import Signer
 from node.client.metadata import ChainMetadata, StorageDescription, metadata_of
 from node.client.values import BadValue, find_item, find_pallet, from_json, to_json
 from node.store.chain_store import ChainStore
@@ -22,10 +21,10 @@ from node.store.errors import StateUnavailable, StoreError
 from node.txpool.errors import PoolError
 from pallets.sudo import Sudo
 from pallets.timestamp import Timestamp
-from runtime import extrinsic as extrinsics
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.errors import CodecError, InvalidTransaction
+from runtime.extrinsic import Signer, sign_extrinsic
 from runtime.header import Header
 from runtime.limits import RAW_STORAGE_ITEMS, STORAGE_KEY_BYTES
 from runtime.types import scale_name
@@ -105,9 +104,8 @@ class Development:
             if key is None or sudo != key.account_id:
                 raise DevelopmentRefused("this node's key is not the chain's sudo key, so it cannot write storage")
             nonce = self.transactions.pool.next_nonce(key.account_id, runtime.system.nonce(key.account_id))
-        signer = extrinsics.Signer(key.account_id, key.scheme, key.sign)
         codec, version, genesis_hash = chain.runtime.extrinsic_codec, chain.runtime.version, chain.store.genesis_hash
-        return extrinsics.sign_extrinsic(codec, version, call, signer, nonce=nonce, genesis_hash=genesis_hash)
+        return sign_extrinsic(codec, version, call, key, nonce=nonce, genesis_hash=genesis_hash)
 
 
 def development_clock(store: ChainStore, runtime: Runtime) -> AdjustableClock:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import sr25519
-
+from node.keys.keypair import Keypair
 from pallets.aura import AURA_ENGINE, Aura
 from pallets.balances import TREASURY, Balances
 from pallets.chain import runtime_for
@@ -19,7 +18,7 @@ from runtime.account import Id
 from runtime.call import RuntimeCall
 from runtime.errors import DispatchErrorValue
 from runtime.events import Event
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from runtime.genesis import build_genesis
 from runtime.header import Block, Digest, DigestItem, Header, PreRuntime
 from runtime.state import DictState
@@ -172,7 +171,7 @@ class Chain:
     def sign(self, name: str, call: RuntimeCall, *, nonce: int | None = None, tip: int = 0) -> bytes:
         """Return a call signed by //name."""
         public, secret = sr25519_secret(name)
-        signer = Signer(public, "sr25519", lambda message: sr25519.sign((public, secret), message))
+        signer = Keypair("sr25519", public, secret)
         chosen = self.nonce(public) if nonce is None else nonce
         return sign_extrinsic(
             self.runtime.extrinsic_codec,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 
-import coincurve
 import pytest
 
 import genesis
+from node.keys.keypair import Keypair
 from pallets.chain import build_runtime, runtime_for
 from pallets.chain_file import at_slot_duration, chain_file_text, followup_ms, new_genesis
 from pallets.datdot.config import DatDotConfig
 from pallets.runtime_apis import runtime_apis
 from runtime.account import Id
-from runtime.crypto import blake2_256, ecdsa_account
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from runtime.genesis import ChainSpec, build_genesis
 from runtime.genesis_fields import GenesisError
 from runtime.state import DictState
@@ -173,9 +172,8 @@ def test_a_chain_may_have_no_sudo() -> None:
 
 
 def test_an_account_with_an_ecdsa_key_signs_like_any_other(chain: Chain) -> None:
-    secret = coincurve.PrivateKey(b"\x07" * 32)
-    who = ecdsa_account(secret.public_key.format(compressed=True))
-    signer = Signer(who, "ecdsa", lambda message: secret.sign_recoverable(blake2_256(message), hasher=None))
+    signer = Keypair.from_seed(b"\x07" * 32, "ecdsa")
+    who = signer.account_id
     chain.submit("Bob", "Balances", "transfer_keep_alive", dest=Id(who), value=10**9)
     extrinsic = sign_extrinsic(
         chain.runtime.extrinsic_codec,

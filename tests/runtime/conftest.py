@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import nacl.signing
 import pytest
 
+from node.keys.keypair import Keypair
 from pallets.system import System, SystemConfig
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.errors import PalletError, ensure
 from runtime.events import ApplyExtrinsic, Event
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from runtime.genesis import ChainSpec, GenesisBlock, build_genesis
 from runtime.genesis_fields import GenesisPath, read_account, read_list, read_mapping
 from runtime.origin import Origin, ensure_none, ensure_root, ensure_signed
@@ -152,10 +152,9 @@ def make_runtime() -> Runtime:
     )
 
 
-def make_signer(name: str) -> Signer:
+def make_signer(name: str) -> Keypair:
     """Return an ed25519 account derived from a name."""
-    key = nacl.signing.SigningKey(name.encode().ljust(32, b"-"))
-    return Signer(bytes(key.verify_key), "ed25519", lambda message: key.sign(message).signature)
+    return Keypair.from_seed(name.encode().ljust(32, b"-"), "ed25519")
 
 
 @dataclass
@@ -181,7 +180,7 @@ class TinyChain:
         """Return the bare inherent."""
         return self.runtime.extrinsic_codec.encode_bare(RuntimeCall("Counter", "set_moment", {"now": now}))
 
-    def signed(self, signer: Signer, function: str, nonce: int = 0, **options: Any) -> bytes:
+    def signed(self, signer: Keypair, function: str, nonce: int = 0, **options: Any) -> bytes:
         """Return a signed extrinsic of a Counter call; options of `sign_extrinsic` are split off by name."""
         names = ("era", "era_block_hash", "tip", "genesis_hash")
         signing = {name: options.pop(name) for name in names if name in options}
@@ -197,19 +196,19 @@ class TinyChain:
 
 
 @pytest.fixture
-def alice() -> Signer:
+def alice() -> Keypair:
     """An account of the genesis."""
     return make_signer("alice")
 
 
 @pytest.fixture
-def bob() -> Signer:
+def bob() -> Keypair:
     """An account of the genesis."""
     return make_signer("bob")
 
 
 @pytest.fixture
-def chain(alice: Signer, bob: Signer) -> TinyChain:
+def chain(alice: Keypair, bob: Keypair) -> TinyChain:
     """A chain of one block, the genesis."""
     runtime = make_runtime()
     accounts = ["0x" + signer.account_id.hex() for signer in (alice, bob)]

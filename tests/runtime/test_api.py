@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from node.keys.keypair import Keypair
 from runtime.api import (
     FRAMEWORK_APIS,
     OpaqueExtrinsic,
@@ -14,7 +15,6 @@ from runtime.api import (
 )
 from runtime.codec import codec_for
 from runtime.errors import CodecError, InvalidTransaction, Validity
-from runtime.extrinsic import Signer
 from runtime.header import Header
 from runtime.state import StateView
 from runtime.types import U8, U32, Bytes
@@ -115,7 +115,7 @@ def test_every_kind_of_invalidity_has_a_value(kind: Validity) -> None:
     assert codec.encode(codec.decode(encoded)) == encoded
 
 
-def test_a_valid_transaction_is_described(chain: TinyChain, apis: RuntimeApis, alice: Signer) -> None:
+def test_a_valid_transaction_is_described(chain: TinyChain, apis: RuntimeApis, alice: Keypair) -> None:
     extrinsic = chain.signed(alice, "count", amount=1)
     name = "TaggedTransactionQueue_validate_transaction"
     assert called(chain, apis, name, b"\x02" + extrinsic + bytes(32))[0] == 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from node.keys.keypair import Keypair
 from runtime.account import Address20, Address32, Id, Index, MultiAddress, Raw, lookup
 from runtime.codec import codec_for
 from runtime.codec_scalars import Codec
@@ -19,8 +21,8 @@ from runtime.extrinsic import (
     ExtrinsicCodec,
     MetadataHashMode,
     SignatureCache,
-    Signer,
     additional_bytes,
+    multi_signature,
     sign_extrinsic,
     signing_payload,
     with_length,
@@ -172,13 +174,13 @@ def test_only_payloads_above_256_bytes_are_hashed(length: int) -> None:
     assert payload == (bytes(length - 2) + b"\1\2" if length <= 256 else blake2_256(bytes(length - 2) + b"\1\2"))
 
 
-def test_a_mortal_extrinsic_needs_the_hash_of_its_first_block(chain: TinyChain, alice: Signer) -> None:
+def test_a_mortal_extrinsic_needs_the_hash_of_its_first_block(chain: TinyChain, alice: Keypair) -> None:
     with pytest.raises(ValueError, match="first block"):
         chain.signed(alice, "count", amount=1, era=Mortal(64, 0))
 
 
-def test_unknown_signature_schemes_are_refused(chain: TinyChain) -> None:
-    signer = Signer(bytes(32), "rsa", lambda message: bytes(64))
+def test_unknown_signature_schemes_are_refused(chain: TinyChain, alice: Keypair) -> None:
+    signer = dataclasses.replace(alice, scheme="rsa")
     with pytest.raises(ValueError, match="sr25519, ed25519 or ecdsa"):
         chain.signed(signer, "count", amount=1)
 
@@ -187,7 +189,7 @@ def test_the_signature_cache_is_bounded_and_never_believes_a_bad_signature() -> 
     cache = SignatureCache(entries_maximum=2)
     signers = [make_signer(name) for name in ("one", "two", "three")]
     for signer in signers:
-        signature = signer.multi_signature(b"message")
+        signature = multi_signature(signer, b"message")
         assert cache.verify(signature, b"message", signer.account_id)
         assert cache.verify(signature, b"message", signer.account_id)
         assert not cache.verify(signature, b"other", signer.account_id)
@@ -203,7 +205,7 @@ def test_only_account_ids_are_looked_up() -> None:
             lookup(address)
 
 
-def test_signing_gives_what_decoding_reads(chain: TinyChain, alice: Signer) -> None:
+def test_signing_gives_what_decoding_reads(chain: TinyChain, alice: Keypair) -> None:
     call = chain.runtime.extrinsic_codec.decode(chain.signed(alice, "count", amount=9)).call
     encoded = sign_extrinsic(
         chain.runtime.extrinsic_codec, VERSION, call, alice, nonce=3, genesis_hash=bytes(32), era=Immortal(), tip=4

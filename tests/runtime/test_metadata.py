@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from node.keys.keypair import Keypair
 from runtime.call import RuntimeCall
 from runtime.codec import codec_for
-from runtime.extrinsic import EXTENSIONS, Signer
+from runtime.extrinsic import EXTENSIONS
 from runtime.portable import MetadataV14
 from tests.runtime.conftest import Counter, TinyChain, make_runtime
 from tests.runtime.independent_metadata import Cursor, Metadata, read_metadata, references
@@ -97,7 +98,7 @@ def test_the_extrinsic_type_names_its_parts(metadata: Metadata) -> None:
     assert [name for name, _, _ in metadata.extrinsic["extensions"]] == [entry.identifier for entry in EXTENSIONS]
 
 
-def test_signed_extras_decode_by_the_metadata(metadata: Metadata, chain: TinyChain, alice: Signer) -> None:
+def test_signed_extras_decode_by_the_metadata(metadata: Metadata, chain: TinyChain, alice: Keypair) -> None:
     extrinsic = chain.runtime.extrinsic_codec.decode(chain.signed(alice, "count", amount=1, nonce=300, tip=5))
     assert extrinsic.signed is not None
     cursor = Cursor(extrinsic.signed.extra_bytes)
@@ -127,7 +128,7 @@ def test_calls_decode_by_the_metadata_even_when_nested(metadata: Metadata) -> No
     assert decoded == {"Counter": {"count": {"amount": 77}}}
 
 
-def test_events_of_a_block_decode_by_the_metadata(metadata: Metadata, chain: TinyChain, alice: Signer) -> None:
+def test_events_of_a_block_decode_by_the_metadata(metadata: Metadata, chain: TinyChain, alice: Keypair) -> None:
     execution = chain.begin()
     execution.apply(chain.signed(alice, "count", amount=5))
     execution.apply(chain.signed(alice, "count", amount=5_000, nonce=1))

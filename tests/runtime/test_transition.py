@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from node.keys.keypair import Keypair
 from pallets.system import ExtrinsicFailed, ExtrinsicSuccess
 from runtime import limits
 from runtime.call import RuntimeCall
@@ -21,7 +22,6 @@ from runtime.errors import (
 )
 from runtime.errors import Module as ModuleVariant
 from runtime.events import Event
-from runtime.extrinsic import Signer
 from runtime.header import Block, Other, PreRuntime, Seal
 from runtime.origin import Root, Signed
 from runtime.transition import BlockExecution, ExecutedBlock, execute_block, extrinsics_root, validate_transaction
@@ -38,7 +38,7 @@ from tests.runtime.conftest import (
 )
 
 
-def test_a_block_counts_and_tells(chain: TinyChain, alice: Signer) -> None:
+def test_a_block_counts_and_tells(chain: TinyChain, alice: Keypair) -> None:
     execution = chain.begin()
     outcome = execution.apply(chain.signed(alice, "count", amount=5))
     executed = execution.finalize()
@@ -55,7 +55,7 @@ def test_a_block_counts_and_tells(chain: TinyChain, alice: Signer) -> None:
         assert system_of(chain).execution_phase.get() is None
 
 
-def test_a_failed_call_is_rolled_back_but_the_nonce_rises(chain: TinyChain, alice: Signer) -> None:
+def test_a_failed_call_is_rolled_back_but_the_nonce_rises(chain: TinyChain, alice: Keypair) -> None:
     execution = chain.begin()
     outcome = execution.apply(chain.signed(alice, "count", amount=1_001))
     executed = execution.finalize()
@@ -71,7 +71,7 @@ def test_a_failed_call_is_rolled_back_but_the_nonce_rises(chain: TinyChain, alic
         assert system_of(chain).nonce(alice.account_id) == 1
 
 
-def test_a_call_inside_a_call_is_rolled_back_alone(chain: TinyChain, alice: Signer) -> None:
+def test_a_call_inside_a_call_is_rolled_back_alone(chain: TinyChain, alice: Keypair) -> None:
     execution = chain.begin()
     inner = RuntimeCall("Counter", "count", {"amount": 1_001})
     outcome = execution.apply(chain.signed(alice, "wrap", inner=inner))
@@ -85,11 +85,11 @@ def test_a_call_inside_a_call_is_rolled_back_alone(chain: TinyChain, alice: Sign
         assert counter_of(chain).total.get() == 0
 
 
-def test_a_signed_origin_is_not_root(chain: TinyChain, alice: Signer) -> None:
+def test_a_signed_origin_is_not_root(chain: TinyChain, alice: Keypair) -> None:
     assert isinstance(chain.begin().apply(chain.signed(alice, "root_only", note=b"x")).error, BadOrigin)
 
 
-def test_calls_nest_only_so_deep(chain: TinyChain, alice: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_nest_only_so_deep(chain: TinyChain, alice: Keypair, monkeypatch: pytest.MonkeyPatch) -> None:
     call = RuntimeCall("Counter", "count", {"amount": 1})
     for _ in range(limits.CALL_DEPTH):
         call = RuntimeCall("Counter", "wrap", {"inner": call})
@@ -106,7 +106,7 @@ def test_calls_nest_only_so_deep(chain: TinyChain, alice: Signer, monkeypatch: p
     assert chain.runtime.call_codec.decode(chain.runtime.call_codec.encode(shallow)) == shallow
 
 
-def test_a_bug_in_a_call_is_not_an_error_of_the_call(chain: TinyChain, alice: Signer) -> None:
+def test_a_bug_in_a_call_is_not_an_error_of_the_call(chain: TinyChain, alice: Keypair) -> None:
     execution = chain.begin()
     with pytest.raises(ZeroDivisionError):
         execution.apply(chain.signed(alice, "crash"))
@@ -138,7 +138,7 @@ def test_a_block_without_its_inherent_is_invalid(chain: TinyChain) -> None:
         execution.finalize()
 
 
-def test_the_first_extrinsic_must_be_the_inherent(chain: TinyChain, alice: Signer) -> None:
+def test_the_first_extrinsic_must_be_the_inherent(chain: TinyChain, alice: Keypair) -> None:
     execution = BlockExecution(chain.runtime, chain.head, chain.state, (), chain.nodes.__getitem__)
     execution.initialize()
     for data in (
@@ -169,7 +169,7 @@ def test_an_inherent_that_fails_makes_the_block_invalid(chain: TinyChain) -> Non
 
 
 @pytest.fixture
-def made(chain: TinyChain, alice: Signer) -> ExecutedBlock:
+def made(chain: TinyChain, alice: Keypair) -> ExecutedBlock:
     """A block with a call that succeeds and one that fails."""
     execution = BlockExecution(
         chain.runtime, chain.head, chain.state, (PreRuntime(b"test", b"x"),), chain.nodes.__getitem__
@@ -219,7 +219,7 @@ def with_body(made: ExecutedBlock, *extrinsics: bytes) -> Block:
     return Block(replace(made.header, extrinsics_root=extrinsics_root(extrinsics)), extrinsics)
 
 
-def test_another_body_is_refused(chain: TinyChain, made: ExecutedBlock, bob: Signer) -> None:
+def test_another_body_is_refused(chain: TinyChain, made: ExecutedBlock, bob: Keypair) -> None:
     first, second, third = made.extrinsics
     for body, reason in (
         ((second, first, third), "extrinsic 0"),
@@ -260,7 +260,7 @@ def test_the_genesis_block_has_no_events(chain: TinyChain) -> None:
         assert system_of(chain).events.get() == ()
 
 
-def test_reading_another_state_between_extrinsics_does_not_disturb_the_block(chain: TinyChain, alice: Signer) -> None:
+def test_reading_another_state_between_extrinsics_does_not_disturb_the_block(chain: TinyChain, alice: Keypair) -> None:
     execution = chain.begin()
     execution.apply(chain.signed(alice, "count", amount=5))
     with chain.runtime.at(chain.state):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from node.keys.keypair import Keypair
 from pallets.system import ExtrinsicSuccess
 from runtime import limits
 from runtime.account import Address32
@@ -19,7 +20,14 @@ from runtime.errors import (
     MalformedTransaction,
     Validity,
 )
-from runtime.extrinsic import EXTRA_CODEC, Extra, MetadataHashMode, Signer, additional_bytes, signing_payload
+from runtime.extrinsic import (
+    EXTRA_CODEC,
+    Extra,
+    MetadataHashMode,
+    additional_bytes,
+    multi_signature,
+    signing_payload,
+)
 from runtime.transition import validate_transaction
 from runtime.weights import NORMAL
 from tests.runtime.conftest import (
@@ -47,14 +55,14 @@ def kind_of(chain: TinyChain, data: bytes) -> Validity:
     return caught.value.kind
 
 
-def test_a_used_nonce_is_stale(chain: TinyChain, alice: Signer) -> None:
+def test_a_used_nonce_is_stale(chain: TinyChain, alice: Keypair) -> None:
     execution = chain.begin()
     execution.apply(chain.signed(alice, "count", amount=1))
     chain.commit(execution.finalize())
     assert kind_of(chain, chain.signed(alice, "count", amount=1)) is Validity.STALE
 
 
-def test_a_nonce_ahead_is_future_and_requires_the_one_before(chain: TinyChain, alice: Signer) -> None:
+def test_a_nonce_ahead_is_future_and_requires_the_one_before(chain: TinyChain, alice: Keypair) -> None:
     data = chain.signed(alice, "count", amount=1, nonce=2)
     assert kind_of(chain, data) is Validity.FUTURE
     validity = validate_transaction(chain.runtime, chain.head, chain.state, data)
@@ -66,11 +74,11 @@ def test_a_nonce_ahead_is_future_and_requires_the_one_before(chain: TinyChain, a
     assert (validity.sender, validity.nonce) == (alice.account_id, 2)
 
 
-def test_a_signature_over_another_genesis_is_bad(chain: TinyChain, alice: Signer) -> None:
+def test_a_signature_over_another_genesis_is_bad(chain: TinyChain, alice: Keypair) -> None:
     assert kind_of(chain, chain.signed(alice, "count", amount=1, genesis_hash=bytes(32))) is Validity.BAD_PROOF
 
 
-def test_a_signature_for_another_runtime_version_is_bad(chain: TinyChain, alice: Signer) -> None:
+def test_a_signature_for_another_runtime_version_is_bad(chain: TinyChain, alice: Keypair) -> None:
     version = chain.runtime.version
     chain.runtime.version = replace(version, spec_version=version.spec_version + 1)
     data = chain.signed(alice, "count", amount=1)
@@ -81,7 +89,7 @@ def test_a_signature_for_another_runtime_version_is_bad(chain: TinyChain, alice:
     assert kind_of(chain, other) is Validity.BAD_PROOF
 
 
-def test_every_altered_byte_of_the_signed_part_is_noticed(chain: TinyChain, alice: Signer) -> None:
+def test_every_altered_byte_of_the_signed_part_is_noticed(chain: TinyChain, alice: Keypair) -> None:
     data = chain.signed(alice, "count", amount=1)
     execution = chain.begin()
     for position in range(4, len(data)):
@@ -93,7 +101,7 @@ def test_every_altered_byte_of_the_signed_part_is_noticed(chain: TinyChain, alic
 
 
 @pytest.mark.parametrize("signature", [Ecdsa(bytes(65)), Sr25519(bytes(64))])
-def test_signatures_of_other_schemes_are_bad(chain: TinyChain, alice: Signer, signature: Any) -> None:
+def test_signatures_of_other_schemes_are_bad(chain: TinyChain, alice: Keypair, signature: Any) -> None:
     extrinsic = chain.runtime.extrinsic_codec.decode(chain.signed(alice, "count", amount=1))
     assert extrinsic.signed is not None
     data = chain.runtime.extrinsic_codec.encode_signed(
@@ -102,7 +110,7 @@ def test_signatures_of_other_schemes_are_bad(chain: TinyChain, alice: Signer, si
     assert kind_of(chain, data) is Validity.BAD_PROOF
 
 
-def test_other_addresses_cannot_be_looked_up(chain: TinyChain, alice: Signer) -> None:
+def test_other_addresses_cannot_be_looked_up(chain: TinyChain, alice: Keypair) -> None:
     extrinsic = chain.runtime.extrinsic_codec.decode(chain.signed(alice, "count", amount=1))
     assert extrinsic.signed is not None
     data = chain.runtime.extrinsic_codec.encode_signed(
@@ -111,15 +119,15 @@ def test_other_addresses_cannot_be_looked_up(chain: TinyChain, alice: Signer) ->
     assert kind_of(chain, data) is Validity.CANNOT_LOOKUP
 
 
-def test_the_zero_account_may_not_sign(chain: TinyChain, alice: Signer) -> None:
-    assert kind_of(chain, chain.signed(replace(alice, account_id=bytes(32)), "count", amount=1)) is Validity.BAD_SIGNER
+def test_the_zero_account_may_not_sign(chain: TinyChain, alice: Keypair) -> None:
+    assert kind_of(chain, chain.signed(replace(alice, public_key=bytes(32)), "count", amount=1)) is Validity.BAD_SIGNER
 
 
 def test_an_account_that_does_not_exist_cannot_pay(chain: TinyChain) -> None:
     assert kind_of(chain, chain.signed(make_signer("stranger"), "count", amount=1)) is Validity.PAYMENT
 
 
-def test_the_metadata_hash_extension_is_refused_when_enabled(chain: TinyChain, alice: Signer) -> None:
+def test_the_metadata_hash_extension_is_refused_when_enabled(chain: TinyChain, alice: Keypair) -> None:
     codec = chain.runtime.extrinsic_codec
     call = RuntimeCall("Counter", "count", {"amount": 1})
     extra = Extra(Mortal(64, 0), 0, 0, MetadataHashMode.ENABLED)
@@ -128,11 +136,11 @@ def test_the_metadata_hash_extension_is_refused_when_enabled(chain: TinyChain, a
     message = signing_payload(codec.call_codec.encode(call), EXTRA_CODEC.encode(extra), additional)
     signed = codec.decode(chain.signed(alice, "count", amount=1)).signed
     assert signed is not None
-    data = codec.encode_signed(signed.address, alice.multi_signature(message), extra, call)
+    data = codec.encode_signed(signed.address, multi_signature(alice, message), extra, call)
     assert kind_of(chain, data) is Validity.CANNOT_LOOKUP
 
 
-def test_a_mandatory_call_may_not_be_signed(chain: TinyChain, alice: Signer) -> None:
+def test_a_mandatory_call_may_not_be_signed(chain: TinyChain, alice: Keypair) -> None:
     assert kind_of(chain, chain.signed(alice, "forbidden")) is Validity.MANDATORY_VALIDATION
     assert kind_of(chain, chain.signed(alice, "set_moment", now=2)) is Validity.MANDATORY_VALIDATION
 
@@ -142,7 +150,7 @@ def test_a_bare_extrinsic_that_is_no_inherent_is_refused(chain: TinyChain) -> No
     assert kind_of(chain, bare) is Validity.CALL
 
 
-def test_an_overweight_call_exhausts_resources(chain: TinyChain, alice: Signer) -> None:
+def test_an_overweight_call_exhausts_resources(chain: TinyChain, alice: Keypair) -> None:
     assert kind_of(chain, chain.signed(alice, "heavy")) is Validity.EXHAUSTS_RESOURCES
 
 
@@ -155,7 +163,7 @@ def test_what_is_no_extrinsic_is_malformed(chain: TinyChain, data: bytes) -> Non
         validate_transaction(chain.runtime, chain.head, chain.state, data)
 
 
-def test_unknown_calls_are_malformed_and_say_where(chain: TinyChain, alice: Signer) -> None:
+def test_unknown_calls_are_malformed_and_say_where(chain: TinyChain, alice: Keypair) -> None:
     data = chain.signed(alice, "count", amount=1)
     for altered, reason in (
         (data[:-10] + b"\x63" + data[-9:], "no pallet 99"),
@@ -168,7 +176,7 @@ def test_unknown_calls_are_malformed_and_say_where(chain: TinyChain, alice: Sign
 # Limits of a block
 
 
-def test_normal_calls_leave_the_reserve_to_operational_ones(chain: TinyChain, alice: Signer, bob: Signer) -> None:
+def test_normal_calls_leave_the_reserve_to_operational_ones(chain: TinyChain, alice: Keypair, bob: Keypair) -> None:
     execution = chain.begin()
     with chain.runtime.bind(execution.overlay):
         share = system_of(chain).config.block_weights.per_class.normal.max_total
@@ -180,7 +188,7 @@ def test_normal_calls_leave_the_reserve_to_operational_ones(chain: TinyChain, al
     execution.apply(chain.signed(bob, "wrap", inner=RuntimeCall("Counter", "count", {"amount": 1})))
 
 
-def test_weight_that_was_not_used_is_given_back(chain: TinyChain, alice: Signer) -> None:
+def test_weight_that_was_not_used_is_given_back(chain: TinyChain, alice: Keypair) -> None:
     execution = chain.begin()
     for nonce in range(4):
         assert execution.apply(chain.signed(alice, "large", nonce=nonce)).error is None
@@ -190,7 +198,7 @@ def test_weight_that_was_not_used_is_given_back(chain: TinyChain, alice: Signer)
     assert success.dispatch_info.weight.ref_time == 10**9
 
 
-def test_a_block_is_full_at_its_normal_length(chain: TinyChain, alice: Signer) -> None:
+def test_a_block_is_full_at_its_normal_length(chain: TinyChain, alice: Keypair) -> None:
     execution = chain.begin()
     remark = RuntimeCall("System", "remark", {"remark": bytes(500_000)})
     sizes = []
@@ -213,7 +221,7 @@ def test_an_extrinsic_that_peers_would_not_pass_on_is_refused_before_it_is_decod
 # Eras
 
 
-def test_a_mortal_extrinsic_lives_as_long_as_its_era(chain: TinyChain, alice: Signer) -> None:
+def test_a_mortal_extrinsic_lives_as_long_as_its_era(chain: TinyChain, alice: Keypair) -> None:
     born = chain.head
     mortal = chain.signed(alice, "count", amount=1, era=Mortal(4, 0), era_block_hash=born.hash)
     for number in range(1, 4):
@@ -225,12 +233,12 @@ def test_a_mortal_extrinsic_lives_as_long_as_its_era(chain: TinyChain, alice: Si
     assert kind_of(chain, mortal) is Validity.BAD_PROOF
 
 
-def test_an_era_born_in_the_block_itself_has_no_hash_yet(chain: TinyChain, alice: Signer) -> None:
+def test_an_era_born_in_the_block_itself_has_no_hash_yet(chain: TinyChain, alice: Keypair) -> None:
     early = chain.signed(alice, "count", amount=1, era=Mortal(4, 1), era_block_hash=bytes(32))
     assert kind_of(chain, early) is Validity.ANCIENT_BIRTH_BLOCK
 
 
-def test_an_era_can_begin_at_the_head(chain: TinyChain, alice: Signer) -> None:
+def test_an_era_can_begin_at_the_head(chain: TinyChain, alice: Keypair) -> None:
     chain.commit(chain.begin().finalize())
     data = chain.signed(alice, "count", amount=1, era=Mortal(8, 1), era_block_hash=chain.head.hash)
     assert validate_transaction(chain.runtime, chain.head, chain.state, data).longevity == 7

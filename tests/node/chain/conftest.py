@@ -24,7 +24,7 @@ from pallets.chain_file import Authority, new_genesis
 from pallets.randomness import onion_secret, onion_tip
 from runtime.account import Id
 from runtime.call import RuntimeCall
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from runtime.genesis import ChainSpec
 from runtime.header import Block, DigestItem, Header
 from runtime.transition import build_genesis
@@ -117,7 +117,7 @@ class Node:
             self.runtime.extrinsic_codec,
             self.runtime.version,
             call,
-            Signer(sender.account_id, sender.scheme, sender.sign),
+            sender,
             nonce=self.nonce(sender.account_id) if nonce is None else nonce,
             genesis_hash=self.store.genesis_hash,
             tip=tip,

@@ -14,7 +14,7 @@ from pallets.balances import Balances
 from pallets.chain import runtime_for
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from runtime.header import Header, RuntimeEnvironmentUpdated
 from runtime.origin import Root, Signed
 from runtime.version import CODE_KEY, runtime_code
@@ -31,12 +31,11 @@ def next_runtime(spec_version: int = 2) -> Runtime:
 
 def signed(node: Node, key: Keypair, call: RuntimeCall, runtime: Runtime | None = None) -> bytes:
     chosen = runtime or node.chain.runtime
-    signer = Signer(key.account_id, key.scheme, key.sign)
     return sign_extrinsic(
         chosen.extrinsic_codec,
         chosen.version,
         call,
-        signer,
+        key,
         nonce=node.nonce(key.account_id),
         genesis_hash=node.store.genesis_hash,
     )

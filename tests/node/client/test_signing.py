@@ -11,12 +11,13 @@ from node.client.errors import NotSupported
 from node.client.metadata import ChainMetadata
 from node.client.signing import SpecVersion, Terms, sign_call
 from node.keys.derivation import keypair_from_uri
+from node.keys.keypair import Keypair
 from pallets.chain import build_runtime
 from runtime.account import Id
 from runtime.call import RuntimeCall
 from runtime.codec import codec_for
 from runtime.era import Mortal
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from runtime.portable import ExtensionMetadata, MetadataV14, TupleDef
 
 RUNTIME = build_runtime()
@@ -35,9 +36,8 @@ def metadata(extensions: tuple[ExtensionMetadata, ...]) -> ChainMetadata:
     return ChainMetadata(codec_for(MetadataV14).encode(dataclasses.replace(PLAIN, extrinsic=extrinsic)))
 
 
-def signer(scheme: Any = "ed25519") -> Signer:
-    key = keypair_from_uri("//Alice", scheme)
-    return Signer(key.account_id, key.scheme, key.sign)
+def signer(scheme: Any = "ed25519") -> Keypair:
+    return keypair_from_uri("//Alice", scheme)
 
 
 @pytest.mark.parametrize("call", [CALL, LONG], ids=lambda call: call.name)

@@ -20,7 +20,6 @@ from pallets.system import Remarked
 from runtime.call import RuntimeCall
 from runtime.construct import Runtime
 from runtime.errors import InvalidTransaction
-from runtime.extrinsic import Signer
 from runtime.offchain import OffchainContext, SubmissionRefused
 from runtime.transition import BlockExecution
 from tests.node.chain.conftest import ALICE, BOB, SLOT_MS, ManualClock, Node, make_spec
@@ -53,7 +52,7 @@ def runner_of(node: Node, tmp_path: Path, worker_seconds: float = 60.0) -> Offch
         node.transactions,
         OffchainStorage(tmp_path / "offchain"),
         lambda: runtime_for(make_spec()),
-        signers=[Signer(BOB.account_id, BOB.scheme, BOB.sign)],
+        signers=[BOB],
         worker_seconds=worker_seconds,
     )
 

@@ -17,7 +17,6 @@ from hypercore.crypto import KeyPair
 from hypercore.io.core import Core
 from hypercore.proof import create_range_proof, encode_block_sizes_proof
 from node.client.chain import BlockEvents, Receipt
-from node.client.chain import Signer as ClientSigner
 from node.keys.derivation import keypair_from_uri
 from node.net.addresses import AddressBook, AddressRecord
 from node.roles.endpoint import EndpointConfig, ServiceEndpoint
@@ -63,7 +62,7 @@ class LiveChain:
         self.genesis_hash = self.chain.genesis_hash
         self.finality_lag = 2
         self.events: list[Event] = []
-        self._pending: list[tuple[RuntimeCall, ClientSigner, trio.Event, list[Receipt]]] = []
+        self._pending: list[tuple[RuntimeCall, Signer, trio.Event, list[Receipt]]] = []
         self._submitted = trio.Event()
         self._subscribers: list[trio.MemorySendChannel[BlockEvents]] = []
 
@@ -85,7 +84,7 @@ class LiveChain:
         with self.chain.runtime.at(self.chain.state):
             return getattr(owner, attribute).get(*keys)
 
-    async def submit(self, call: RuntimeCall, signer: ClientSigner, *, tip: int = 0) -> Receipt:
+    async def submit(self, call: RuntimeCall, signer: Signer, *, tip: int = 0) -> Receipt:
         done, receipts = trio.Event(), list[Receipt]()
         self._pending.append((call, signer, done, receipts))
         self._submitted.set()
@@ -133,11 +132,10 @@ class LiveChain:
             except trio.BrokenResourceError:
                 self._subscribers.remove(channel)
 
-    def _sign(self, call: RuntimeCall, signer: ClientSigner, nonce: int) -> bytes:
+    def _sign(self, call: RuntimeCall, signer: Signer, nonce: int) -> bytes:
         runtime = self.chain.runtime
-        account_signer = Signer(signer.account_id, signer.scheme, signer.sign)
         return sign_extrinsic(
-            runtime.extrinsic_codec, runtime.version, call, account_signer, nonce=nonce, genesis_hash=self.genesis_hash
+            runtime.extrinsic_codec, runtime.version, call, signer, nonce=nonce, genesis_hash=self.genesis_hash
         )
 
     def of_kind(self, kind: type[Event]) -> list[Any]:

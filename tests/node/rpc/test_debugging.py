@@ -13,7 +13,7 @@ from node.rpc.limits import MAX_PROOF_KEYS
 from runtime.account import Id
 from runtime.call import RuntimeCall
 from runtime.crypto import ss58_encode, twox128
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from tests.node.chain.conftest import ALICE, BOB, DAVE
 from tests.node.rpc.conftest import WINDOW_BLOCKS, RpcNode
 
@@ -22,9 +22,8 @@ NUMBER = "0x" + (twox128(b"System") + twox128(b"Number")).hex()
 
 
 def signed(rpc: RpcNode, call: RuntimeCall, nonce: int = 0) -> bytes:
-    signer = Signer(BOB.account_id, BOB.scheme, BOB.sign)
     codec, version = rpc.node.runtime.extrinsic_codec, rpc.node.runtime.version
-    return sign_extrinsic(codec, version, call, signer, nonce=nonce, genesis_hash=rpc.node.store.genesis_hash)
+    return sign_extrinsic(codec, version, call, BOB, nonce=nonce, genesis_hash=rpc.node.store.genesis_hash)
 
 
 def transfer(value: int) -> RuntimeCall:

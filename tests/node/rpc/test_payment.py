@@ -10,7 +10,7 @@ from node.rpc import errors
 from runtime.call import RuntimeCall
 from runtime.crypto import blake2_256, twox128
 from runtime.era import Immortal
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from tests.node.chain.conftest import ALICE, BOB, DAVE
 from tests.node.rpc.conftest import RpcNode
 
@@ -40,10 +40,9 @@ async def test_what_is_no_extrinsic_has_no_fee(rpc: RpcNode, extrinsic: str) -> 
 
 def remark_as_root(rpc: RpcNode) -> bytes:
     call = RuntimeCall("Sudo", "sudo", {"call": RuntimeCall("System", "remark", {"remark": b""})})
-    signer = Signer(BOB.account_id, BOB.scheme, BOB.sign)
     runtime, genesis = rpc.node.runtime, rpc.node.store.genesis_hash
     return sign_extrinsic(
-        runtime.extrinsic_codec, runtime.version, call, signer, nonce=0, genesis_hash=genesis, era=Immortal()
+        runtime.extrinsic_codec, runtime.version, call, BOB, nonce=0, genesis_hash=genesis, era=Immortal()
     )
 
 

@@ -13,7 +13,7 @@ from runtime.account import Id, Index
 from runtime.call import RuntimeCall
 from runtime.crypto import blake2_256
 from runtime.era import Immortal, Mortal
-from runtime.extrinsic import Signer, sign_extrinsic, with_length
+from runtime.extrinsic import sign_extrinsic, with_length
 from tests.node.chain.conftest import ALICE, BOB, CHARLIE, DAVE
 from tests.node.rpc.conftest import RpcNode
 
@@ -24,9 +24,8 @@ STRANGER = keypair_from_uri("//Stranger")
 def signed(rpc: RpcNode, call: RuntimeCall, **options: Any) -> bytes:
     """An extrinsic of Alice's that is right but for what `options` change."""
     runtime = rpc.node.runtime
-    signer = Signer(ALICE.account_id, ALICE.scheme, ALICE.sign)
     defaults = {"nonce": 0, "genesis_hash": rpc.node.store.genesis_hash, "era": Immortal()}
-    return sign_extrinsic(runtime.extrinsic_codec, runtime.version, call, signer, **{**defaults, **options})
+    return sign_extrinsic(runtime.extrinsic_codec, runtime.version, call, ALICE, **{**defaults, **options})
 
 
 def transfer(value: int = 1_000_000) -> RuntimeCall:

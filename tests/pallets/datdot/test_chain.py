@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from node.keys.keypair import Keypair
 from pallets.chain import build_runtime
 from pallets.datdot.events import (
     DropHosting,
@@ -17,7 +18,7 @@ from pallets.datdot.events import (
 from pallets.datdot.types import PlanState
 from runtime.call import DispatchResult, RuntimeCall
 from runtime.construct import Runtime
-from runtime.extrinsic import Signer, sign_extrinsic
+from runtime.extrinsic import sign_extrinsic
 from runtime.header import Block
 from runtime.origin import Origin
 from runtime.state import DictState
@@ -60,7 +61,7 @@ class SignedWorld(World):
                 codec,
                 self.runtime.version,
                 RuntimeCall("DatDot", function, arguments),
-                Signer(person.account, "ed25519", person.login.sign),
+                Keypair("ed25519", person.account, person.login.seed),
                 nonce=nonce,
                 genesis_hash=self.genesis_hash,
             )
