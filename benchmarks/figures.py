@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +46,16 @@ def quantile(values: Sequence[float], share: float) -> float:
     """The value below which a share of the values lies; 0 for none."""
     ordered = sorted(values)
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else 0.0
+
+
+def median_seconds(operation: Callable[[], object], times: int) -> float:
+    """Median wall-clock time of one call."""
+    durations = []
+    for _ in range(times):
+        start = time.perf_counter()
+        operation()
+        durations.append(time.perf_counter() - start)
+    return statistics.median(durations)
 
 
 def machine() -> dict[str, object]:

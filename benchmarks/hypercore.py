@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 from nacl import bindings as sodium
 
 from benchmarks.delay import delayed
-from benchmarks.figures import Figure, progress, show
+from benchmarks.figures import Figure, median_seconds, progress, show
 from hypercore import flat_tree
 from hypercore.crypto import leaf_hash
 from hypercore.io.core import Core
@@ -229,16 +229,6 @@ def million_figures(count: int) -> Iterator[Figure]:
         core.close()
     yield Figure(f"open and close a core of {count:,} blocks", 1000 * opening, "ms", 200)
     yield Figure("a proof from it", 1000 * proof, "ms", 1)
-
-
-def median_seconds(operation: Callable[[], object], times: int) -> float:
-    """Median wall-clock time of one call."""
-    durations = []
-    for _ in range(times):
-        start = time.perf_counter()
-        operation()
-        durations.append(time.perf_counter() - start)
-    return statistics.median(durations)
 
 
 def figures(*, quick: bool = False) -> list[Figure]:

@@ -9,12 +9,9 @@ encoded state, checks each leaf, settles and pays; its time is given per leaf an
 from __future__ import annotations
 
 import random
-import statistics
-import time
-from collections.abc import Callable
 from typing import Final
 
-from benchmarks.figures import Figure, progress, show
+from benchmarks.figures import Figure, median_seconds, progress, show
 from pallets.datdot.config import DatDotConfig
 from pallets.datdot.events import HostingStarted, NewStorageChallenge
 from pallets.datdot.lane_tree import LANE_LEAVES_MAX, LEAF_BYTES, LaneTree, verify_leaf
@@ -29,16 +26,6 @@ CHUNKS_PER_LANE: Final = 10
 REPETITIONS: Final = 200
 
 
-def median_ms(operation: Callable[[], object]) -> float:
-    """Median time of a call, milliseconds."""
-    times = []
-    for _ in range(REPETITIONS):
-        begin = time.perf_counter()
-        operation()
-        times.append(1_000 * (time.perf_counter() - begin))
-    return statistics.median(times)
-
-
 def leaf_figure(leaves: int, what: str) -> Figure:
     """The check of a leaf's path to the root of a lane of so many leaves."""
     data = random.Random(1).randbytes(leaves * LEAF_BYTES)
@@ -49,7 +36,8 @@ def leaf_figure(leaves: int, what: str) -> Figure:
     def check() -> None:
         assert verify_leaf(tree.root, leaves, 1, 0, number, leaf, path)
 
-    return Figure(f"proof: check of one leaf, {what} of {leaves:,}", median_ms(check), "ms", GOAL_MS)
+    spent_ms = 1_000 * median_seconds(check, REPETITIONS)
+    return Figure(f"proof: check of one leaf, {what} of {leaves:,}", spent_ms, "ms", GOAL_MS)
 
 
 def call_figures() -> list[Figure]:
@@ -70,7 +58,7 @@ def call_figures() -> list[Figure]:
         with world.runtime.bind(Overlay(world.state)):
             assert world.runtime.dispatch(call, origin).error is None
 
-    whole_ms = median_ms(answer)
+    whole_ms = 1_000 * median_seconds(answer, REPETITIONS)
     return [
         Figure(f"proof: whole challenge of {len(evidence)} leaves, settled and paid", whole_ms, "ms"),
         Figure("proof: whole challenge, per leaf", whole_ms / len(evidence), "ms", GOAL_MS),

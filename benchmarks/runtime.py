@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import cProfile
 import pstats
-import statistics
 import sys
-import time
-from collections.abc import Callable
 
-from benchmarks.figures import Figure, progress, show
+from benchmarks.figures import Figure, median_seconds, progress, show
 from node.keys.keypair import Keypair
 from pallets.chain import runtime_for
 from pallets.chain_file import Authority, new_genesis
@@ -99,16 +96,6 @@ class TransferBlock:
         return self.apply().finalize()
 
 
-def median_ms(operation: Callable[[], object]) -> float:
-    """Return the median of a few runs, in milliseconds."""
-    times: list[float] = []
-    for _ in range(REPETITIONS):
-        start = time.perf_counter()
-        operation()
-        times.append((time.perf_counter() - start) * 1_000)
-    return statistics.median(times)
-
-
 def figures(transfers: int = 1_000) -> list[Figure]:
     """Milliseconds per block and microseconds per transfer."""
     progress("state transition")
@@ -119,14 +106,15 @@ def figures(transfers: int = 1_000) -> list[Figure]:
     info = codec_for(AccountInfo)
     encoded = info.encode(AccountInfo())
     rows = (
-        ("decode", median_ms(lambda: [decode(extrinsic) for extrinsic in block.transfers])),
-        ("initialize and apply", median_ms(block.apply)),
-        ("encode the changes", median_ms(execution.overlay.changes)),
-        ("whole block with both roots", median_ms(block.execute)),
-        ("an AccountInfo decoded for each", median_ms(lambda: [info.decode(encoded) for _ in range(transfers)])),
+        ("decode", lambda: [decode(extrinsic) for extrinsic in block.transfers]),
+        ("initialize and apply", block.apply),
+        ("encode the changes", execution.overlay.changes),
+        ("whole block with both roots", block.execute),
+        ("an AccountInfo decoded for each", lambda: [info.decode(encoded) for _ in range(transfers)]),
     )
     found = []
-    for name, spent in rows:
+    for name, operation in rows:
+        spent = 1_000 * median_seconds(operation, REPETITIONS)
         found.append(Figure(f"runtime: {transfers:,} transfers, {name}", spent, "ms"))
         found.append(Figure("  per transfer", spent * 1_000 / transfers, "us"))
     return found

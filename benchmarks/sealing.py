@@ -8,13 +8,13 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import psutil  # type: ignore[import-untyped]
 import trio
 
-from benchmarks.figures import Figure, progress, show
+from benchmarks.figures import Figure, median_seconds, progress, show
 from node.roles.sealer import SealKey, SealPool, seal_chunk
 from pallets.datdot.sealing import (
     CHUNK_MAX_BYTES,
@@ -35,16 +35,6 @@ LINES = (b"line %d of a log that compresses about as text does\n" % (number * nu
 TEXT = b"".join(LINES)[:CHUNK_MAX_BYTES]
 CHUNKS_PER_LANE = 10
 POOL_CHUNKS = 40
-
-
-def median_seconds(operation: Callable[[], object], times: int) -> float:
-    """Median wall-clock time of one call."""
-    durations = []
-    for _ in range(times):
-        start = time.perf_counter()
-        operation()
-        durations.append(time.perf_counter() - start)
-    return statistics.median(durations)
 
 
 def milliseconds(what: str, seconds: float) -> Figure:
