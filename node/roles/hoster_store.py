@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from node.limits import KIB
 from node.net.cbor import InvalidMessage, bounded_bytes, bytes_list, decode, encode, fixed_bytes, unsigned
 from node.roles import limits
 from node.roles.lane_protocol import MODULUS_MAX_BYTES, Offer
@@ -39,7 +40,7 @@ MAGIC: Final = b"ddlane1\n"
 HASH_BYTES: Final = 32
 FOOTER_BYTES: Final = 4 + HASH_BYTES + len(MAGIC)
 PLACE_BYTES: Final = 12
-TRAILER_MAX_BYTES: Final = limits.LANE_CHUNKS_MAX * (limits.BLOCK_PROOF_MAX_BYTES + PLACE_BYTES) + 64 * limits.KIB
+TRAILER_MAX_BYTES: Final = limits.LANE_CHUNKS_MAX * (limits.BLOCK_PROOF_MAX_BYTES + PLACE_BYTES) + 64 * KIB
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 log = logging.getLogger(__name__)

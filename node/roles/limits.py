@@ -2,8 +2,7 @@
 
 from typing import Final
 
-KIB: Final = 1_024
-MIB: Final = 1_024 * KIB
+from node.limits import KIB, MIB
 
 # Frames of a lane stream
 LANE_CHUNKS_MAX: Final = 255
