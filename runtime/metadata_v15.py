@@ -15,31 +15,16 @@ from runtime.codec import Codecs, codec_for
 from runtime.crypto import MultiSignature
 from runtime.metadata import EXTRINSIC_VERSION, RUNTIME_CRATE, MetadataBuilder
 from runtime.pallet import Pallet
-from runtime.portable import (
-    MAGIC,
-    CompositeDef,
-    Docs,
-    ExtensionMetadata,
-    PalletConstant,
-    PalletStorage,
-    PortableType,
-)
+from runtime.portable import MAGIC, CompositeDef, Docs, ExtensionMetadata, PalletMetadata, PortableType
 from runtime.types import U8, Bytes, CompactU32, Fixed, Ordered, Text, docs_of
 
 VERSION = 15
 
 
 @dataclass(frozen=True)
-class PalletMetadataV15:
-    """A pallet of the runtime."""
+class PalletMetadataV15(PalletMetadata):
+    """A pallet of the runtime: what version 14 says of it, and its docs."""
 
-    name: Text
-    storage: PalletStorage | None
-    calls: CompactU32 | None
-    event: CompactU32 | None
-    constants: tuple[PalletConstant, ...]
-    error: CompactU32 | None
-    index: U8
     docs: Docs
 
 
@@ -135,17 +120,7 @@ class MetadataBuilderV15(MetadataBuilder):
 
     def pallet_v15(self, pallet: Pallet) -> PalletMetadataV15:
         """Return the metadata of a pallet."""
-        known = self.pallet(pallet)
-        return PalletMetadataV15(
-            name=known.name,
-            storage=known.storage,
-            calls=known.calls,
-            event=known.event,
-            constants=known.constants,
-            error=known.error,
-            index=known.index,
-            docs=docs_of(type(pallet)),
-        )
+        return PalletMetadataV15(**vars(self.pallet(pallet)), docs=docs_of(type(pallet)))
 
     def extrinsic_v15(self) -> ExtrinsicMetadataV15:
         """Return the metadata of the extrinsic format."""

@@ -6,7 +6,8 @@ A value is decoded once when it is first read and encoded once when the block en
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from runtime import limits
@@ -110,6 +111,17 @@ class Overlay:
         if len(self._frames) >= limits.STORAGE_TRANSACTIONS:
             raise TransactionalFault
         self._frames.append({})
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run a nested transaction: kept at the end of the block of code, undone when an exception leaves it."""
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
 
     def commit(self) -> None:
         """Keep the changes of the innermost transaction."""

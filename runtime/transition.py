@@ -101,31 +101,21 @@ class BlockExecution:
         if extrinsic.signed is not None or (call.pallet, call.function) != (pallet, function):
             raise InvalidTransaction(Validity.CALL, f"extrinsic {position} must be the inherent {pallet}.{function}")
         info = self.runtime.dispatch_info(call)
-        self.overlay.begin()
-        try:
+        with self.overlay.transaction():
             self.runtime.system.register_extrinsic(info, len(extrinsic.encoded))
             result = self.runtime.dispatch(call, NoneOrigin())
             if result.error is not None:
                 raise InvalidTransaction(Validity.BAD_MANDATORY, str(result.error))
             self.runtime.system.note_applied(result, info)
-        except BaseException:
-            self.overlay.rollback()
-            raise
-        self.overlay.commit()
         return result
 
     def _apply_unsigned(self, extrinsic: Extrinsic) -> DispatchResult:
         """Run a call that its pallet validates unsigned; nobody pays for it."""
         info, _ = check_unsigned(self.runtime, extrinsic)
-        self.overlay.begin()
-        try:
+        with self.overlay.transaction():
             self.runtime.system.register_extrinsic(info, len(extrinsic.encoded))
             result = self.runtime.dispatch(extrinsic.call, NoneOrigin())
             self.runtime.system.note_applied(result, info)
-        except BaseException:
-            self.overlay.rollback()
-            raise
-        self.overlay.commit()
         return result
 
     def _apply_signed(self, checked: CheckedTransaction) -> DispatchResult:
@@ -137,8 +127,7 @@ class BlockExecution:
             kind = Validity.STALE if extra.nonce < expected else Validity.FUTURE
             raise InvalidTransaction(kind, f"nonce {extra.nonce}, the account's next is {expected}")
         system.check_limits(info, length)
-        self.overlay.begin()
-        try:
+        with self.overlay.transaction():
             system.increment_nonce(sender)
             system.register_extrinsic(info, length)
             charged = None if fees is None else fees.charge(sender, info, length, extra.tip)
@@ -146,10 +135,6 @@ class BlockExecution:
             if fees is not None:
                 fees.correct(charged, sender, info, result, length, extra.tip)
             system.note_applied(result, info)
-        except BaseException:
-            self.overlay.rollback()
-            raise
-        self.overlay.commit()
         return result
 
     def finalize(self) -> ExecutedBlock:
