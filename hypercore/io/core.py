@@ -103,7 +103,7 @@ class Core(CoreEditor):
         wanted = None if key is None else crypto.parse_key(key)
         directory = directory or _directory(path)
         try:
-            store = Store.open(directory, durability=durability)
+            store = Store.open(directory, durability=durability, has_source=block_source is not None)
         except StoreMissing:
             if wanted is None:
                 raise
@@ -165,6 +165,8 @@ class Core(CoreEditor):
         old_length, old_fork = self.length, self.fork
         if batch.head is not None and batch.head.fork > old_fork:
             self._keep_for_snapshots(batch.ancestors, old_length, goes_back=True)
+        if batch.block is not None:
+            self._give_up_cut_off()
         if batch.manifest is not None:
             self._store.set_manifest(batch.manifest)
             self._verifier = None

@@ -8,7 +8,7 @@ from hypercore.conflict import Conflict
 from hypercore.demand import Unknown, locate
 from hypercore.errors import BlockNotAvailable, CoreClosed, LocalProtocolError, StoreCorrupt
 from hypercore.io.events import BlockSource
-from hypercore.io.store import Store
+from hypercore.io.store import REPAIR_ADVICE, Store
 from hypercore.manifest import Manifest, Verifier, verifier_for
 from hypercore.merkle import Node, NodeReader
 from hypercore.proof import HeadProof, SignedHead, TreeView, encode_head_proof
@@ -126,7 +126,7 @@ class CoreState:
 
     @property
     def recovered(self) -> str | None:
-        """What was lost in a crash before this opening, in one sentence; None when nothing was."""
+        """What this opening found lost, in a crash or from a data file that was cut, in one sentence, or None."""
         return self._store.recovered
 
     def roots(self, length: int | None = None) -> tuple[Node, ...]:
@@ -185,7 +185,7 @@ class CoreState:
             return value
         if self._source is not None:
             raise BlockNotAvailable(f"block {index} is neither in its source nor in the store")
-        raise StoreCorrupt(f"the stored bytes of block {index} do not have its hash")
+        raise StoreCorrupt(f"the stored bytes of block {index} are lost or damaged; {REPAIR_ADVICE}")
 
     def block_bytes(self, index: int) -> int:
         """The size of a block that is here, or of which a proof came; raises `BlockNotAvailable`."""
