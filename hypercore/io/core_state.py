@@ -16,6 +16,8 @@ from hypercore.quorum import needs_quorum
 
 REMEMBERED_OFFSETS_MAXIMUM = 4096
 
+_MEND_ADVICE = "`datdot core check --repair` (`check_core`) computes it again where it can"
+
 
 @dataclass(frozen=True, slots=True)
 class CoreInfo:
@@ -229,11 +231,11 @@ class CoreState:
         try:
             self._roots = merkle.read_roots(self.read_node, head.length)
         except BlockNotAvailable as error:
-            raise StoreCorrupt(f"the tree lost a root of the head: {error}") from None
+            raise StoreCorrupt(f"the tree lost a root of the head: {error}; {_MEND_ADVICE}") from None
         self._contiguous = self._store.bitfield.first_unset()
         self._signed = not head.length or self._verifier_now().verify(self._roots, self.fork, self.signature)
         if not self._signed and not self._awaits_quorum():
-            raise StoreCorrupt("the stored tree does not match its signature")
+            raise StoreCorrupt(f"the stored tree does not match its signature; {_MEND_ADVICE}")
         frozen = self._store.conflict()
         self._conflict = Conflict.decode(frozen) if frozen is not None else None
 

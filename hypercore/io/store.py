@@ -289,7 +289,14 @@ class Store:
             self.head = change.head
 
     def _recover(self, has_source: bool) -> None:
-        self.head, records = self._journal.recover()
+        try:
+            self.head, records = self._journal.recover()
+        except StoreCorrupt as error:
+            own = " and copy the file `secret` there, to go on writing it" if self._directory.load("secret") else ""
+            raise StoreCorrupt(
+                f"the signed head is lost, {error}: clone the core from a peer into another directory{own}; "
+                "the file `data` still has the contents of blocks, one after another"
+            ) from None
         self._tree.opened_at(self.head.length)
         self.bitfield = Bitfield.from_bytes(self._bitfield_file.read(0, self._bitfield_file.size()))
         # Bits above the length come from a page that was written when these changes were not sure to last.
