@@ -75,6 +75,17 @@ class Bitfield:
                 return result if end is None or result < end else None
         return None
 
+    def last_set(self, end: int) -> int | None:
+        """The highest number below `end` that is in the set, or None."""
+        number, bit = divmod(end, PAGE_BITS)
+        for candidate in sorted((page for page in self._pages if page <= number), reverse=True):
+            bits = int.from_bytes(self._pages[candidate], "little")
+            if candidate == number:
+                bits &= (1 << bit) - 1
+            if bits:
+                return candidate * PAGE_BITS + bits.bit_length() - 1
+        return None
+
     def all_set(self, start: int, end: int) -> bool:
         """True when every number from `start` to `end - 1` is in the set."""
         return self.first_unset(start) >= end if start < end else True

@@ -39,8 +39,7 @@ class BlockCipher:
     """
 
     def __init__(self, core_key: bytes, encryption_key: bytes, *, compat: bool, is_block_key: bool = False) -> None:
-        if len(encryption_key) != crypto.KEY_SIZE:
-            raise LocalProtocolError(f"an encryption key has {crypto.KEY_SIZE} bytes, got {len(encryption_key)}")
+        check_encryption_key(encryption_key)
         if is_block_key:
             self.block_key = encryption_key
         else:
@@ -60,6 +59,12 @@ class BlockCipher:
         padding = stored[:PADDING_BYTES]
         nonce = index.to_bytes(8, "little") + padding + bytes(8)
         return stream_xor(stored[PADDING_BYTES:], nonce, self.block_key)
+
+
+def check_encryption_key(key: bytes | None) -> None:
+    """Raises `LocalProtocolError` for a key of a wrong size; None is no encryption."""
+    if key is not None and len(key) != crypto.KEY_SIZE:
+        raise LocalProtocolError(f"an encryption key has {crypto.KEY_SIZE} bytes, got {len(key)}")
 
 
 def block_key(core_key: bytes, encryption_key: bytes, *, compat: bool) -> bytes:

@@ -3,12 +3,11 @@
     from hypercore.io.core import Core
     from hypercore.proof import BlockRequest, ProofRequest, UpgradeRequest
 
-    author = Core.create(Path("author"))
-    author.append([b"one", b"two"])
-    copy = Core.open(Path("copy"), author.key)
-    request = ProofRequest(0, block=BlockRequest(1, 0), upgrade=UpgradeRequest(0, 2), manifest=True)
-    copy.apply(author.proof(request))                       # what a peer sends; raises InvalidProof unless it holds
-    assert copy.length == 2 and copy.get(1) == b"two" and not copy.has(0)
+    with Core.create(Path("author")) as author, Core.open(Path("copy"), author.key) as copy:
+        author.append([b"one", b"two"])
+        request = ProofRequest(0, block=BlockRequest(1, 0), upgrade=UpgradeRequest(0, 2), manifest=True)
+        copy.apply(author.proof(request))                   # what a peer sends; raises InvalidProof unless it holds
+        assert copy.length == 2 and copy.get(1) == b"two" and not copy.has(0)
 
 Applications use `hypercore.io.log.Log`, a handle of a core that decrypts and waits for peers.
 """
@@ -53,7 +52,7 @@ WriterGuard = Literal["off", "unclean", "always"]
 class Core(CoreEditor):
     """One hypercore in a directory or in memory; writable when the signing key is here.
 
-    Methods are synchronous. After `close` every method that reads or writes raises `CoreClosed`.
+    Methods are synchronous. After `close`, or the end of a `with` block, each that reads or writes raises `CoreClosed`.
     """
 
     @classmethod
@@ -103,7 +102,7 @@ class Core(CoreEditor):
         wanted = None if key is None else crypto.parse_key(key)
         directory = directory or _directory(path)
         try:
-            store = Store.open(directory, durability=durability)
+            store = Store.open(directory, durability=durability, has_source=block_source is not None)
         except StoreMissing:
             if wanted is None:
                 raise
@@ -165,6 +164,8 @@ class Core(CoreEditor):
         old_length, old_fork = self.length, self.fork
         if batch.head is not None and batch.head.fork > old_fork:
             self._keep_for_snapshots(batch.ancestors, old_length, goes_back=True)
+        if batch.block is not None:
+            self._give_up_cut_off()
         if batch.manifest is not None:
             self._store.set_manifest(batch.manifest)
             self._verifier = None
@@ -224,6 +225,12 @@ class Core(CoreEditor):
             self._listeners.clear()
             self._snapshots.clear()
             self._store.close()
+
+    def __enter__(self) -> "Core":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _directory(path: Path | None) -> Directory:

@@ -47,6 +47,7 @@ class CoreEditor(CoreState):
         for block in batch:
             if len(block) > MAXIMUM_BLOCK_BYTES:
                 raise LocalProtocolError(f"a block of {len(block)} bytes, at most {MAXIMUM_BLOCK_BYTES} are allowed")
+        self._give_up_cut_off()
         growth = merkle.append_batch(self._roots, batch)
         start, offset = self.length, self.byte_length
         stored = []
@@ -190,6 +191,12 @@ class CoreEditor(CoreState):
         """Has snapshots copy what is about to be given up."""
         for snapshot in tuple(self._snapshots):
             snapshot.keep(start, end, goes_back=goes_back)
+
+    def _give_up_cut_off(self) -> None:
+        """Before something is stored: blocks that the data file lost are not here any more."""
+        for start, end in self._store.give_up_cut_off():
+            self._contiguous = min(self._contiguous, start)
+            self._emit(Cleared(start, end))
 
     def _update_contiguous(self, index: int) -> None:
         if index == self._contiguous:

@@ -8,13 +8,15 @@ from hypercore.conflict import Conflict
 from hypercore.demand import Unknown, locate
 from hypercore.errors import BlockNotAvailable, CoreClosed, LocalProtocolError, StoreCorrupt
 from hypercore.io.events import BlockSource
-from hypercore.io.store import Store
+from hypercore.io.store import REPAIR_ADVICE, Store
 from hypercore.manifest import Manifest, Verifier, verifier_for
 from hypercore.merkle import Node, NodeReader
 from hypercore.proof import HeadProof, SignedHead, TreeView, encode_head_proof
 from hypercore.quorum import needs_quorum
 
 REMEMBERED_OFFSETS_MAXIMUM = 4096
+
+_MEND_ADVICE = "`datdot core check --repair` (`check_core`) computes it again where it can"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class CoreState:
 
     @property
     def recovered(self) -> str | None:
-        """What was lost in a crash before this opening, in one sentence; None when nothing was."""
+        """What this opening found lost, in a crash or from a data file that was cut, in one sentence, or None."""
         return self._store.recovered
 
     def roots(self, length: int | None = None) -> tuple[Node, ...]:
@@ -185,7 +187,7 @@ class CoreState:
             return value
         if self._source is not None:
             raise BlockNotAvailable(f"block {index} is neither in its source nor in the store")
-        raise StoreCorrupt(f"the stored bytes of block {index} do not have its hash")
+        raise StoreCorrupt(f"the stored bytes of block {index} are lost or damaged; {REPAIR_ADVICE}")
 
     def block_bytes(self, index: int) -> int:
         """The size of a block that is here, or of which a proof came; raises `BlockNotAvailable`."""
@@ -229,11 +231,11 @@ class CoreState:
         try:
             self._roots = merkle.read_roots(self.read_node, head.length)
         except BlockNotAvailable as error:
-            raise StoreCorrupt(f"the tree lost a root of the head: {error}") from None
+            raise StoreCorrupt(f"the tree lost a root of the head: {error}; {_MEND_ADVICE}") from None
         self._contiguous = self._store.bitfield.first_unset()
         self._signed = not head.length or self._verifier_now().verify(self._roots, self.fork, self.signature)
         if not self._signed and not self._awaits_quorum():
-            raise StoreCorrupt("the stored tree does not match its signature")
+            raise StoreCorrupt(f"the stored tree does not match its signature; {_MEND_ADVICE}")
         frozen = self._store.conflict()
         self._conflict = Conflict.decode(frozen) if frozen is not None else None
 

@@ -30,6 +30,7 @@ from typing import Any
 
 from hypercore import crypto
 from hypercore.crypto import KeyPair
+from hypercore.encryption import check_encryption_key
 from hypercore.errors import CoreClosed, LocalProtocolError, StoreCorrupt, StoreError, StoreMissing
 from hypercore.io.core import Core
 from hypercore.io.files import Directory, DiskDirectory, MemoryDirectory
@@ -265,6 +266,7 @@ class CoreNamespace:
         """
         if self._shared.closed:
             raise CoreClosed("the corestore is closed")
+        check_encryption_key(encryption_key)
         alias = None
         if name is not None:
             key_pair, alias = self.key_pair(name), (self._namespace, name)

@@ -131,15 +131,10 @@ class Journal:
         self.generation = 0
         self.size = 0
 
-    @property
-    def empty(self) -> bool:
-        """True when no checkpoint was ever completed."""
-        return self.generation == 0
-
     def recover(self) -> tuple[StoredHead, Iterator[tuple[int, bytes]]]:
         """Choose the file with the newest whole checkpoint; returns its head and the (end offset, payload) after it.
 
-        The caller sets the end with `accept` for each record that it took.
+        The caller sets the end with `accept` for each record that it took. Raises `StoreCorrupt` when there is none.
         """
         candidates = []
         for number, file in enumerate(self._files):
@@ -150,9 +145,7 @@ class Journal:
             except DecodeError:
                 continue
         if not candidates:
-            if any(file.size() for file in self._files):
-                raise StoreCorrupt("neither journal file begins with a whole checkpoint")
-            return StoredHead(0, 0, b""), iter(())
+            raise StoreCorrupt("neither journal file begins with a whole checkpoint")
         self.generation, self._current, end, head = max(candidates, key=lambda candidate: candidate[0])
         self.size = end
         return head, _records(self._files[self._current], end, self.generation)

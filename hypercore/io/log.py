@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hypercore.crypto import KeyPair
+from hypercore.encryption import check_encryption_key
 from hypercore.errors import BlockNotAvailable, SnapshotNotAvailable, StoreMissing
 from hypercore.io.core import MAXIMUM_BLOCK_BYTES, Core
 from hypercore.io.log_reader import TIMEOUT_SECONDS, LogReader
@@ -71,8 +72,10 @@ class Log(LogReader):
     ) -> Log:
         """The log in a directory, or in memory; where there is none yet a new one: ours, or with `key` a copy of it.
 
-        With a `replication` peers get it and fill it. Raises as `Core.open` and `Core.create`.
+        With a `replication` peers get it and fill it. Raises as `Core.open` and `Core.create`, and
+        `LocalProtocolError` for an encryption key of a wrong size, with which nothing is opened or made.
         """
+        check_encryption_key(encryption_key)
         directory = None if path is None else Path(path)
         try:
             if key is None and directory is None:

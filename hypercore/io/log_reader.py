@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 from typing import Any, Protocol, Self
 
 from hypercore import merkle
-from hypercore.encryption import PADDING_BYTES, BlockCipher
+from hypercore.encryption import PADDING_BYTES, BlockCipher, check_encryption_key
 from hypercore.errors import BlockNotAvailable, CoreClosed, LocalProtocolError
 from hypercore.io.core import Core
 from hypercore.io.core_state import CoreInfo
@@ -43,6 +43,7 @@ class LogReader:
         timeout_seconds: float | None = TIMEOUT_SECONDS,
         owner: LogOwner | None = None,
     ) -> None:
+        check_encryption_key(encryption_key)
         self.core = core
         self.replication = replication
         self.timeout_seconds = timeout_seconds

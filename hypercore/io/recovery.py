@@ -1,9 +1,12 @@
-"""Which changes of a journal can be made again after a crash, and which of their contents."""
+"""What an opening finds: which changes of a journal can be made again, and which blocks the data file lost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
-from hypercore import crypto
+from hypercore import crypto, merkle
+from hypercore.bitfield import Bitfield
+from hypercore.errors import BlockNotAvailable
 from hypercore.io.journal import Change, StoredBlock
+from hypercore.merkle import NodeReader
 
 
 def replayable(changes: Sequence[Change], read: Callable[[int, int], bytes]) -> list[list[StoredBlock]]:
@@ -25,6 +28,46 @@ def replayable(changes: Sequence[Change], read: Callable[[int, int], bytes]) -> 
             contents.append([block for block in staying if block.value is not None])
         else:
             return contents
+
+
+def beyond(
+    data_bytes: int, read_node: NodeReader, length: int, here: Bitfield, replayed: Set[int]
+) -> tuple[tuple[int, int], ...]:
+    """Runs (first block, one past the last) of blocks that count as here, but end behind a data file of so many bytes.
+
+    Empty blocks between two such blocks are among them, others are not. Blocks that the journal `replayed` have their
+    content from there. Nothing is read but the sizes of a few tree nodes; a tree that is damaged there tells nothing.
+    """
+    last = here.last_set(length)
+
+    def reaches(index: int) -> bool:
+        end = merkle.byte_offset(read_node, length, 2 * index) + merkle.require(read_node, 2 * index).size
+        if end > total:
+            raise BlockNotAvailable(f"the tree above block {index} is damaged")
+        return end > data_bytes
+
+    try:
+        total = merkle.byte_offset(read_node, length, 2 * length)
+        while last is not None and reaches(last) and not merkle.require(read_node, 2 * last).size:
+            last = here.last_set(last)
+        if last is None or not reaches(last):
+            return ()
+        low, high = 0, last
+        while low < high:
+            middle = (low + high) // 2
+            candidate = here.first_set(middle)
+            assert candidate is not None
+            if reaches(candidate):
+                high = middle
+            else:
+                low = candidate + 1
+    except BlockNotAvailable:
+        return ()
+    runs: list[tuple[int, int]] = []
+    for end in (*sorted(index for index in replayed if low <= index <= last), last + 1):
+        runs += here.runs(low, end)
+        low = end + 1
+    return tuple(runs)
 
 
 def _have_data(change: Change, blocks: Sequence[StoredBlock], read: Callable[[int, int], bytes]) -> bool:

@@ -16,7 +16,7 @@ not written, never consistency.
 
 import errno
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from types import TracebackType
 from typing import Literal
 
@@ -33,7 +33,7 @@ from hypercore.errors import (
 from hypercore.io.block_file import BlockFile
 from hypercore.io.files import Directory
 from hypercore.io.journal import Change, Journal, StoredHead
-from hypercore.io.recovery import replayable
+from hypercore.io.recovery import beyond, replayable
 from hypercore.io.store_files import Identity, decode_identity, decode_user_data, encode_identity, encode_user_data
 from hypercore.io.tree_file import TreeFile
 from hypercore.manifest import Manifest
@@ -46,6 +46,8 @@ JOURNAL_BYTES_WITHOUT_CHECKPOINT_MAXIMUM = 1 << 26
 INLINE_BLOCK_BYTES_MAXIMUM = 16_384
 # Up to here it costs less to write all blocks of a synced change twice than to sync a second file.
 INLINE_SYNCED_BYTES_MAXIMUM = 1 << 18
+
+REPAIR_ADVICE = "`datdot core check --repair` (`check_core`) gives damaged blocks up, so that peers bring them again"
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class Store:
         self.bitfield = Bitfield()
         self.head = StoredHead(0, 0, b"")
         self.recovered: str | None = None
+        self.cut_off: tuple[tuple[int, int], ...] = ()
         self.unclean = False
         self._unsynced_removal = False
         self.user_data: Mapping[str, bytes] = {}
@@ -93,8 +96,11 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, directory: Directory, *, durability: Durability) -> "Store":
-        """The store in a directory, recovered; raises `StoreMissing`, `StoreLocked` or `StoreCorrupt`."""
+    def open(cls, directory: Directory, *, durability: Durability, has_source: bool = False) -> "Store":
+        """The store in a directory, recovered; with `has_source` the contents of its blocks may be elsewhere.
+
+        Raises `StoreMissing`, `StoreLocked` or `StoreCorrupt`.
+        """
         directory.lock()
         try:
             stored = directory.load("identity")
@@ -102,7 +108,7 @@ class Store:
                 raise StoreMissing("there is no core in this directory")
             store = cls(directory, decode_identity(stored), durability=durability)
             store.user_data = decode_user_data(directory.load("user-data"))
-            store._recover()
+            store._recover(has_source)
         except BaseException:
             directory.close()
             raise
@@ -282,13 +288,21 @@ class Store:
         if change.head is not None:
             self.head = change.head
 
-    def _recover(self) -> None:
-        self.head, records = self._journal.recover()
+    def _recover(self, has_source: bool) -> None:
+        try:
+            self.head, records = self._journal.recover()
+        except StoreCorrupt as error:
+            own = " and copy the file `secret` there, to go on writing it" if self._directory.load("secret") else ""
+            raise StoreCorrupt(
+                f"the signed head is lost, {error}: clone the core from a peer into another directory{own}; "
+                "the file `data` still has the contents of blocks, one after another"
+            ) from None
         self._tree.opened_at(self.head.length)
         self.bitfield = Bitfield.from_bytes(self._bitfield_file.read(0, self._bitfield_file.size()))
         # Bits above the length come from a page that was written when these changes were not sure to last.
         self.bitfield.set_range(self.head.length, max(self.head.length, 8 * self._bitfield_file.size()), False)
         changes = list(_decoded(records))
+        data_bytes = self._blocks.size()
         contents = replayable([change for _, change in changes], self._blocks.read)
         for (end, change), blocks in zip(changes, contents, strict=False):
             self._blocks.keep(blocks)
@@ -304,9 +318,34 @@ class Store:
                 f"the journal {reason}: its last {lost} bytes were dropped, "
                 f"the core is at {self.head.length} blocks of fork {self.head.fork}"
             )
-            _log.warning("recovered a core: %s", self.recovered)
+            _log.warning("recovered core %s: %s", crypto.z32_encode(self.identity.key), self.recovered)
+        replayed = {block.index for blocks in contents for block in blocks}
+        if not has_source:
+            self._find_cut_off(data_bytes, replayed)
         if lost or changes:
+            if replayed:
+                self.give_up_cut_off()
             self._checkpoint_or_wait()
+
+    def _find_cut_off(self, data_bytes: int, replayed: Set[int]) -> None:
+        """Note which blocks ended behind a data file that somebody made shorter; no crash does."""
+        self.cut_off = beyond(data_bytes, self.read_node, self.head.length, self.bitfield, replayed)
+        if self.cut_off:
+            count = sum(end - start for start, end in self.cut_off)
+            first, last = self.cut_off[0][0], self.cut_off[-1][1] - 1
+            found = f"the file `data` was cut short: {count} blocks from {first} to {last} are lost; {REPAIR_ADVICE}"
+            self.recovered = found if self.recovered is None else f"{self.recovered}; {found}"
+            _log.warning("core %s is damaged: %s", crypto.z32_encode(self.identity.key), found)
+
+    def give_up_cut_off(self) -> tuple[tuple[int, int], ...]:
+        """Count blocks that the data file lost as not here, and return their runs.
+
+        Necessary before the file grows: from then on its size tells of them no longer.
+        """
+        gone, self.cut_off = self.cut_off, ()
+        if gone:
+            self.commit(Change(bits=tuple((first, end, False) for first, end in gone)))
+        return gone
 
 
 class _DiskErrors:

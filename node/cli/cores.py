@@ -42,12 +42,10 @@ def create(
     from hypercore.errors import HypercoreError
     from hypercore.io.core import Core
 
-    with refusing(HypercoreError, OSError):
-        core = Core.create(directory)
+    with refusing(HypercoreError, OSError), Core.create(directory) as core:
         if encrypted:
             make_encryption_key(directory)
         print_result(_facts(core, encrypted), as_json)
-        core.close()
 
 
 @app.command()
@@ -200,11 +198,8 @@ def check(
 def _opened(directory: Path, encryption_key: Path | None) -> Iterator[Log]:
     from hypercore.io.log import Log
 
-    core = _open_core(directory)
-    try:
+    with _open_core(directory) as core:
         yield Log(core, encryption_key=encryption_key_of(directory, encryption_key))
-    finally:
-        core.close()
 
 
 def _open_core(directory: Path) -> Core:
@@ -245,17 +240,14 @@ async def _serve(directory: Path, host: str, port: int, where: FindingConfig, as
     from node.cli.links import announced
     from node.finding import Finding
 
-    core = _open_core(directory)
-    facts = _facts(core, (directory / KEY_FILE).exists())
-    try:
+    with _open_core(directory) as core:
+        facts = _facts(core, (directory / KEY_FILE).exists())
         async with Finding.start(where, host) as finding, open_replication() as replication:
             replication.add(core)
             bound = await replication.listen(host, port)
             async with announced(finding, replication, bound, [core.discovery_key]) as places:
                 print_serving(facts, host, bound, places, as_json)
                 await trio.sleep_forever()
-    finally:
-        core.close()
 
 
 def _facts(core: Core, encrypted: bool) -> dict[str, object]:

@@ -78,8 +78,7 @@ async def fetch_chunks(key: bytes, head: SignedHead, chunks: Sequence[int], endp
 
     Raises FetchFailed when the endpoint does not have them or is at another head, ConnectFailed when it is not there.
     """
-    core = Core.open(None, key)
-    try:
+    with Core.open(None, key) as core:
         async with open_replication() as replication:
             await replication.connect(*endpoint)
             try:
@@ -94,8 +93,6 @@ async def fetch_chunks(key: bytes, head: SignedHead, chunks: Sequence[int], endp
             FetchedChunk(core.get(index), encode_block_proof(create_block_proof(view, index))) for index in chunks
         )
         return FetchedLane(fetched, core.head_proof())
-    finally:
-        core.close()
 
 
 def check_head(core: Core, head: SignedHead) -> None:

@@ -227,6 +227,7 @@ def check(left: MemoryDirectory, done: int, workload: Workload, *, kept: bool) -
     for index in range(core.length):
         if core.has(index):
             assert core.get(index) == blocks[index], f"block {index}"
+    assert core._store.cut_off == (), "no crash makes the data file shorter than what counts as here"
     if core.recovered is not None:
         assert f"{core.length} blocks of fork {core.fork}" in core.recovered
     if core.writable:

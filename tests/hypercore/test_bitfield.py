@@ -21,6 +21,7 @@ def test_a_bitfield_behaves_like_a_set(changes: list[tuple[int, int, bool]], sta
         unset += 1
     assert bits.first_unset(start) == unset
     assert bits.first_set(start) == min((number for number in model if number >= start), default=None)
+    assert bits.last_set(start) == max((number for number in model if number < start), default=None)
     assert bits.all_set(start, start + 3) == ({start, start + 1, start + 2} <= model)
     end = start + min(size, 500)
     assert {n for run in bits.runs(start, end) for n in range(*run)} == {n for n in model if start <= n < end}

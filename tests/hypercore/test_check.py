@@ -136,3 +136,39 @@ def test_the_command_says_what_is_wrong_and_mends_it(tmp_path: Path) -> None:
     assert json.loads(mended.stdout)["repaired"] is True
     assert run.invoke(app, ["check", str(tmp_path / "core")]).exit_code == 0
     assert run.invoke(app, ["check", str(tmp_path / "nothing")]).exit_code == 1
+
+
+@pytest.mark.parametrize("journal", [b"", b"\x00", b"\x01" * 200])
+def test_a_lost_head_is_never_taken_for_a_new_core_and_the_refusal_says_what_to_do(journal: bytes) -> None:
+    directory = stored()
+    for name in ("journal.0", "journal.1"):
+        directory.open(name).truncate(0)
+        directory.open(name).write(0, journal)
+    for attempt in (lambda: Core.open(directory=directory), lambda: check_core(directory, repair=True)):
+        with pytest.raises(StoreCorrupt, match=r"head is lost.* clone the core from a peer .*copy the file `secret`"):
+            attempt()
+
+
+def test_a_copy_without_a_head_names_no_secret() -> None:
+    directory = MemoryDirectory()
+    Core.open(key=bytes(32), directory=directory).close()
+    directory.open("journal.1").truncate(0)
+    with pytest.raises(StoreCorrupt, match="clone the core from a peer into another directory; "):
+        Core.open(directory=directory)
+
+
+def test_a_clone_with_the_secret_of_the_lost_core_is_writable() -> None:
+    lost = stored()
+    source = Core.create(key_pair=KEY_PAIR)
+    source.append(BLOCKS)
+    directory = MemoryDirectory()
+    clone = Core.open(key=source.key, directory=directory)
+    replicator = replicator_of(clone)
+    replicator.want(0, None)
+    Link(replicator_of(source), replicator).settle()
+    clone.close()
+    secret = lost.load("secret")
+    assert secret is not None
+    directory.replace("secret", secret, private=True)
+    again = Core.open(directory=directory)
+    assert again.append(b"goes on") == 14

@@ -315,6 +315,17 @@ def test_a_damaged_tree_identity_or_checkpoint_is_noticed_at_once(name: str, tmp
         Core.open(tmp_path)
 
 
+def test_a_with_block_closes_a_core_also_when_it_fails(tmp_path: Path) -> None:
+    with Core.create(tmp_path) as core:
+        core.append(b"kept")
+    assert core.closed
+    with pytest.raises(ZeroDivisionError), Core.open(tmp_path) as again:
+        assert again.get(0) == b"kept"
+        _ = 1 // 0
+    assert again.closed
+    Core.open(tmp_path).close()
+
+
 def test_a_closed_core_refuses_further_use(filled: Callable[..., Core]) -> None:
     core = filled(3)
     core.close()

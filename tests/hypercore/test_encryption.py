@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from hypercore.crypto import KeyPair
 from hypercore.encryption import PADDING_BYTES, BlockCipher, stream_xor
 from hypercore.errors import BlockNotAvailable, CoreClosed, DecodeError, LocalProtocolError
 from hypercore.io.core import MAXIMUM_BLOCK_BYTES, Core
+from hypercore.io.corestore import Corestore
+from hypercore.io.drive import Drive
 from hypercore.io.log import Log
 from hypercore.io.replication import open_replication
 
@@ -44,6 +47,24 @@ async def test_an_encrypted_log_holds_what_javascript_stores(vectors: Callable[[
         assert [await log.get(index) for index in range(3)] == plain
         assert log.byte_length == case["info"]["byteLength"]
         assert log.byte_offset(2) == 5
+
+
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
+def test_a_key_of_a_wrong_size_is_refused_before_anything_is_opened_or_made(size: int, tmp_path: Path) -> None:
+    with pytest.raises(LocalProtocolError, match=f"32 bytes, got {size}"):
+        Log.open(tmp_path / "log", encryption_key=bytes(size))
+    assert not (tmp_path / "log").exists()
+    with Core.create() as core, pytest.raises(LocalProtocolError, match=f"32 bytes, got {size}"):
+        Log(core, encryption_key=bytes(size))
+    store = Corestore()
+    for refused in (
+        lambda: store.get("name", encryption_key=bytes(size)),
+        lambda: store.get("name", encryption_key=bytes(size), is_block_key=True),
+        lambda: Drive(store, encryption_key=bytes(size)),
+    ):
+        with pytest.raises(LocalProtocolError, match=f"32 bytes, got {size}"):
+            refused()
+    assert store.cores() == []
 
 
 def test_a_block_key_opens_what_the_encryption_key_sealed() -> None:
