@@ -33,7 +33,8 @@ NOWHERE = FindingConfig()
 class NodeConfig:
     """One process: a chain node, and the services of the provider accounts that share it.
 
-    Ports of 0 are chosen by the system. `sealing_workers` is the number of processes that seal and open chunks.
+    Ports of 0 are chosen by the system. `sealing_workers` is the number of processes that work for setups, and of those
+    that open chunks for readers.
     """
 
     spec: ChainSpec
