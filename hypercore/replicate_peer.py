@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
+from itertools import islice
 
 from hypercore.crypto import HASH_SIZE, NAMESPACE_INITIATOR, NAMESPACE_RESPONDER
 from hypercore.errors import (
@@ -48,6 +49,7 @@ WINDOW_REQUESTS = 48
 WINDOW_REQUESTS_MAXIMUM = 256
 WINDOW_BYTES = WINDOW_REQUESTS * 65_536
 MAX_PENDING_REQUESTS = 1024
+PREPARED_REQUESTS = 4
 MAX_PENDING_WANTS = 1024
 MAX_ANNOUNCEMENTS = 1024
 MAX_INVALID_REQUESTS = 64
@@ -232,8 +234,8 @@ class ReplicationPeer:
             for reply in self._answer_want(self._wants.pop(0)):
                 messages.append(reply)
                 budget_bytes -= 4 * len(reply.words) if isinstance(reply, Bitfield) else 1
-        while self._requests and budget_bytes > 0:
-            answer = self._answer(self._requests.pop(next(iter(self._requests))))
+        while budget_bytes > 0 and (request := self._next_request()) is not None:
+            answer = self._answer(self._requests.pop(request.id))
             messages.append(answer)
             budget_bytes -= 1
             if isinstance(answer, Data) and answer.proof.block is not None:
@@ -316,6 +318,14 @@ class ReplicationPeer:
         if len(self._requests) >= MAX_PENDING_REQUESTS:
             raise RemoteProtocolError(f"more than {MAX_PENDING_REQUESTS} requests are waiting")
         self._requests[message.id] = message
+
+    def _next_request(self) -> Request | None:
+        """The oldest request that can be answered now; where blocks take a while, the next few are prepared."""
+        for request in islice(self._requests.values(), PREPARED_REQUESTS):
+            block = request.proof.block
+            if block is None or self.core.prepare(block.index, self.wake):
+                return request
+        return None
 
     def _answer(self, request: Request) -> Message:
         try:

@@ -33,7 +33,8 @@ NOWHERE = FindingConfig()
 class NodeConfig:
     """One process: a chain node, and the services of the provider accounts that share it.
 
-    Ports of 0 are chosen by the system. `sealing_workers` is the number of processes that seal and open chunks.
+    Ports of 0 are chosen by the system. `sealing_workers` is the number of processes that work for setups, and of those
+    that open chunks for readers.
     """
 
     spec: ChainSpec
@@ -49,8 +50,8 @@ class NodeConfig:
     sealing_workers: int = 2
     finding: FindingConfig = NOWHERE
     upgradable: bool = False
-    """The base path holds a development chain of this chain file whose runtime may have been upgraded since: its
-    genesis is not made again to compare it, and it goes on with the source at hand."""
+    """The base path holds a development chain of this chain file, which is not compared: it goes on with the source at
+    hand whatever source it asks for."""
     network_seed: bytes | None = None
     """The 32-byte seed of the node's own peer id; by default that of its validator's or first provider's noise key."""
 

@@ -318,14 +318,15 @@ async def _with_services(
         raise StartRefused("this chain has no hosting market (the pallet DatDot): there is nothing to provide")
     if config.providers:
         pool = await stack.enter_async_context(SealPool(workers=config.sealing_workers))
+        reading_pool = await stack.enter_async_context(SealPool(workers=config.sealing_workers))
         finding = await stack.enter_async_context(Finding.start(config.finding, config.host))
         for account in config.providers:
-            await _start_provider(node, account, pool, finding, stack)
+            await _start_provider(node, account, pool, reading_pool, finding, stack)
     return node
 
 
 async def _start_provider(
-    node: Node, account: Keypair, pool: SealPool, finding: Finding, stack: AsyncExitStack
+    node: Node, account: Keypair, pool: SealPool, reading_pool: SealPool, finding: Finding, stack: AsyncExitStack
 ) -> None:
     from node.roles.provider import ProviderConfig, ProviderService
 
@@ -334,7 +335,7 @@ async def _start_provider(
     announcing = finding.announcing(endpoint.replication, endpoint.hypercore[1], [table])
     endpoint.announce = (await stack.enter_async_context(announcing)).announce_only
     config = ProviderConfig(account_directory(node.config.base_path, account.account_id))
-    service = ProviderService.start(config, endpoint, node.api, pool, node.sealing)
+    service = ProviderService.start(config, endpoint, node.api, pool, reading_pool, node.sealing)
     node.providers.append(await stack.enter_async_context(service))
 
 

@@ -1,5 +1,6 @@
 """What is known about a stored core: its identity, its signed head and its tree. Nothing here changes the core."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hypercore import crypto, merkle
@@ -166,8 +167,13 @@ class CoreState:
         """True when all blocks from `start` to `end - 1` are here."""
         return self._store.bitfield.all_set(start, end)
 
+    def prepare(self, index: int, ready: Callable[[], None]) -> bool:
+        """True when `get` answers at once; a `BlockSource` may need a while, and then `ready` is called."""
+        source = self._source
+        return source is None or not (self.has(index) and source.has(index)) or source.prepare(index, ready)
+
     def get(self, index: int) -> bytes:
-        """A block that is here, checked against its hash.
+        """A block that is here, checked against its hash. One of a `BlockSource` must be prepared first.
 
         Raises `BlockNotAvailable` when it is not here and `StoreCorrupt` when the stored bytes were damaged.
         """

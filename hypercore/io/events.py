@@ -1,5 +1,6 @@
 """What a core tells its listeners, what applying a proof results in, and where else blocks may come from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,10 +9,13 @@ class BlockSource(Protocol):
     """Where block contents come from when they are not kept in the store, such as a hoster's sealed copies."""
 
     def has(self, index: int) -> bool:
-        """True when `read` would return the block."""
+        """True when the source holds the block."""
+
+    def prepare(self, index: int, ready: Callable[[], None]) -> bool:
+        """True when `read` answers at once; otherwise begin to make it so, and call `ready` then, in this thread."""
 
     def read(self, index: int) -> bytes | None:
-        """The content of a block, or None."""
+        """The content of a block that was prepared, or None."""
 
 
 @dataclass(frozen=True, slots=True)

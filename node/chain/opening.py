@@ -1,4 +1,12 @@
-"""Opening a chain: its database and the runtime that its state asks for."""
+"""Opening a chain: its database and the runtime that its state asks for.
+
+Beside the database lies the chain file that it was begun from. It tells which chain this is when the runtime was
+upgraded since: the genesis block names the source that made it, and that source is gone.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
 
 from node.config import NodeConfig, StartRefused
 from node.runtime_source import RuntimeRefused, node_runtime
@@ -7,7 +15,10 @@ from node.store.errors import StoreError
 from runtime.construct import Runtime
 from runtime.genesis import ChainSpec, build_genesis
 from runtime.genesis_fields import GenesisError
-from runtime.version import CODE_KEY, SOURCE_DIGEST_BYTES, split_code
+from runtime.version import CODE_KEY, split_code
+
+DATABASE: Final = "chain"
+BEGUN_FROM: Final = "genesis.json"
 
 
 def open_chain(config: NodeConfig) -> tuple[ChainStore, Runtime]:
@@ -18,54 +29,74 @@ def open_chain(config: NodeConfig) -> tuple[ChainStore, Runtime]:
     """
     try:
         runtime = node_runtime(config.spec)
-        genesis = build_genesis(runtime, config.spec)
         store = _open_store(config)
-        if store.is_empty:
-            store.put_genesis(genesis)
-        elif config.upgradable:
-            return store, _build_that_stands_in(store, config.spec)
-        elif not _is_same_chain(store, config.spec, genesis.header.hash):
+        try:
+            if store.is_empty:
+                _begin(store, runtime, config)
+            elif not config.upgradable:
+                _refuse_another(store, runtime, config)
+            return store, _runtime_of_chain(store, runtime, config)
+        except BaseException:
             store.close()
-            raise StartRefused(
-                f"{config.base_path} holds another chain than the chain file describes; use another directory"
-            )
+            raise
     except GenesisError as error:
         raise StartRefused(f"the chain file has a mistake: {error}") from None
     except RuntimeRefused as error:
         raise StartRefused(str(error)) from None
-    return store, runtime
 
 
 def _open_store(config: NodeConfig) -> ChainStore:
     try:
         config.base_path.mkdir(parents=True, exist_ok=True)
-        return ChainStore.open(config.base_path / "chain", archive=config.archive)
+        return ChainStore.open(config.base_path / DATABASE, archive=config.archive)
     except StoreError as error:
         raise StartRefused(str(error)) from None
     except OSError as error:
         raise StartRefused(f"cannot use {config.base_path}: {error.strerror}") from None
 
 
-def _build_that_stands_in(store: ChainStore, spec: ChainSpec) -> Runtime:
-    """Our source under the code that the stored chain names, to make the block that upgrades the chain to it."""
+def _begin(store: ChainStore, runtime: Runtime, config: NodeConfig) -> None:
+    genesis = build_genesis(runtime, config.spec)
     try:
-        digest, spec_version = split_code(_code(store))
-    except ValueError as error:
-        store.close()
-        raise StartRefused(f"the stored chain names no runtime: {error}") from None
-    return node_runtime(spec, digest=digest, spec_version=spec_version)
+        _begun_from(config).write_text(json.dumps(config.spec.to_json(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StartRefused(f"cannot use {config.base_path}: {error.strerror}") from None
+    store.put_genesis(genesis)
 
 
-def _is_same_chain(store: ChainStore, spec: ChainSpec, genesis_hash: bytes) -> bool:
-    """Whether the store was begun from this chain file, by this version of the runtime or by the one it asks for.
+def _refuse_another(store: ChainStore, runtime: Runtime, config: NodeConfig) -> None:
+    """Raises StartRefused unless the store was begun from this chain file, or from one of the same genesis block.
 
-    With another version the node follows and serves what it has; the author refuses and names the version.
+    With another version of the runtime the node follows and serves what it has; the author refuses and names it.
     """
-    if store.genesis_hash == genesis_hash:
-        return True
-    digest = _code(store)[:SOURCE_DIGEST_BYTES].ljust(SOURCE_DIGEST_BYTES, b"\0")
-    return store.genesis_hash == build_genesis(node_runtime(spec, digest=digest), spec).header.hash
+    try:
+        begun = ChainSpec.parse(_begun_from(config).read_bytes())
+        is_same = _what_makes_genesis(begun) == _what_makes_genesis(config.spec)
+    except (OSError, GenesisError):
+        is_same = False
+    if not is_same and store.genesis_hash != build_genesis(runtime, config.spec).header.hash:
+        raise StartRefused(
+            f"{config.base_path} holds another chain than the chain file describes: use another directory,"
+            f" or the chain file it was begun from, which is {_begun_from(config)}"
+        )
 
 
-def _code(store: ChainStore) -> bytes:
-    return store.state(store.best.hash).get(CODE_KEY) or b""
+def _runtime_of_chain(store: ChainStore, runtime: Runtime, config: NodeConfig) -> Runtime:
+    """Our source under the spec version of the stored chain, if that asks for our source; an upgradable chain gets a
+    stand-in under the code that it names, to make the block that upgrades it."""
+    try:
+        digest, spec_version = split_code(store.state(store.best.hash).get(CODE_KEY) or b"")
+    except ValueError as error:
+        raise StartRefused(f"the stored chain names no runtime: {error}") from None
+    if digest == runtime.source_digest or config.upgradable:
+        return node_runtime(config.spec, digest=digest, spec_version=spec_version)
+    return runtime
+
+
+def _begun_from(config: NodeConfig) -> Path:
+    return config.base_path / DATABASE / BEGUN_FROM
+
+
+def _what_makes_genesis(spec: ChainSpec) -> tuple[Any, ...]:
+    """What of a chain file is in the genesis block; names, properties and bootnodes may change."""
+    return spec.runtime, spec.slot_duration_ms, spec.genesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,7 @@ async def open_chain(
     genesis_hash: bytes | None = None,
     finalized: bool = False,
     reconnect_seconds: float = 60.0,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[ChainAPI]:
     """The chain behind a node's WebSocket.
 
@@ -28,8 +30,10 @@ async def open_chain(
     ...     print(await chain.get_block_number())
 
     `genesis_hash` is the only chain that will do; without it any, and after a reconnection the same. `finalized` makes
-    calls wait for finality. A node that went away is waited for `reconnect_seconds`. Raises RemoteError, WrongChain.
+    calls wait for finality. A node that went away is waited for `reconnect_seconds`. Behind a wss:// URL stands a
+    server whose certificate `ssl_context` trusts, by default one that this machine trusts. Raises RemoteError,
+    WrongChain, NotTrusted.
     """
     backoff = Backoff(give_up_seconds=reconnect_seconds)
-    async with open_remote(url, genesis_hash=genesis_hash, backoff=backoff) as connection:
+    async with open_remote(url, genesis_hash=genesis_hash, backoff=backoff, ssl_context=ssl_context) as connection:
         yield ChainAPI(connection, signer, finalized=finalized)

@@ -184,7 +184,7 @@ class Connection:
 
 @asynccontextmanager
 async def open_connection(url: str) -> AsyncIterator[Connection]:
-    """A connection to a ws:// URL while the block of code runs; raises RemoteError."""
+    """A connection to a ws:// or wss:// URL while the block of code runs; raises RemoteError."""
     async with open_websocket(url) as websocket, trio.open_nursery() as nursery:
         connection = Connection(websocket)
         nursery.start_soon(connection.run)

@@ -18,6 +18,10 @@ class ConnectionLost(RemoteError):
     """There is no connection to the node, and it did not come back in time."""
 
 
+class NotTrusted(RemoteError):
+    """The certificate of the node's server does not prove that it is the one that was asked for."""
+
+
 class NoAnswer(ConnectionLost):
     """The node took too long; what was asked may have happened or not."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,8 +63,15 @@ class Feed:
 class Link:
     """See the module. `greet` looks at each new connection before anybody else may use it."""
 
-    def __init__(self, url: str, greet: Callable[[Connection], Awaitable[None]], backoff: Backoff) -> None:
+    def __init__(
+        self,
+        url: str,
+        greet: Callable[[Connection], Awaitable[None]],
+        backoff: Backoff,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
         self._url = url
+        self._ssl_context = ssl_context
         self._greet = greet
         self._backoff = backoff
         self._connection: Connection | None = None
@@ -89,7 +97,7 @@ class Link:
     async def _serve(self) -> ClientError:
         """Connects, greets and stays until the connection is lost; returns why it is."""
         try:
-            async with open_websocket(self._url) as websocket:
+            async with open_websocket(self._url, self._ssl_context) as websocket:
                 connection = Connection(websocket)
                 error: ClientError | None = None
                 async with trio.open_nursery() as nursery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,8 +20,14 @@ from runtime.extrinsic import Signer
 class RemoteChain(RemoteReader):
     """A `ChainConnection` to a node."""
 
-    def __init__(self, url: str, backoff: Backoff = DEFAULT_BACKOFF, genesis_hash: bytes | None = None) -> None:
-        super().__init__(url, backoff, genesis_hash)
+    def __init__(
+        self,
+        url: str,
+        backoff: Backoff = DEFAULT_BACKOFF,
+        genesis_hash: bytes | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(url, backoff, genesis_hash, ssl_context)
         self._submissions = Submissions(self)
 
     def events(
@@ -44,10 +51,17 @@ class RemoteChain(RemoteReader):
 
 @asynccontextmanager
 async def open_remote(
-    url: str, *, genesis_hash: bytes | None = None, backoff: Backoff = DEFAULT_BACKOFF
+    url: str,
+    *,
+    genesis_hash: bytes | None = None,
+    backoff: Backoff = DEFAULT_BACKOFF,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[RemoteChain]:
-    """A chain behind a ws:// URL; raises RemoteError when there is none now, WrongChain when it is another one."""
-    chain = RemoteChain(url, backoff, genesis_hash)
+    """A chain behind a ws:// or wss:// URL; raises RemoteError when there is none now, WrongChain for another one.
+
+    `ssl_context` decides whom to trust behind a wss:// URL: see `open_websocket`.
+    """
+    chain = RemoteChain(url, backoff, genesis_hash, ssl_context)
     error: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(chain.link.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final
@@ -37,8 +38,14 @@ MAX_KEYS_PER_PAGE: Final = 1_000
 class RemoteReader:
     """What a node answers about its chain. It survives reconnections and changes of the node's runtime."""
 
-    def __init__(self, url: str, backoff: Backoff = DEFAULT_BACKOFF, genesis_hash: bytes | None = None) -> None:
-        self.link = Link(url, self._greet, backoff)
+    def __init__(
+        self,
+        url: str,
+        backoff: Backoff = DEFAULT_BACKOFF,
+        genesis_hash: bytes | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.link = Link(url, self._greet, backoff, ssl_context)
         self._genesis_hash = genesis_hash
         self._version: SpecVersion | None = None
         self._fetched: SpecVersion

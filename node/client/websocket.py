@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,7 +16,7 @@ from wsproto.connection import ConnectionState
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Pong, Request, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from node.client.errors import ConnectionLost, RemoteError
+from node.client.errors import ConnectionLost, NotTrusted, RemoteError
 
 OPEN_TIMEOUT_SECONDS: Final = 30.0
 RECEIVE_BYTES: Final = 65_536
@@ -22,7 +24,7 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 PING_SECONDS: Final = 20.0
 SILENCE_SECONDS: Final = 60.0
 """A node that says nothing for so long, not even to a ping, is gone."""
-DEFAULT_PORT: Final = 80
+DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
 
 
 class WebSocket:
@@ -98,20 +100,79 @@ class WebSocket:
                 raise ConnectionLost(f"the connection to the node broke: {error}") from None
 
 
+@dataclass(frozen=True)
+class _Address:
+    """A WebSocket URL in its parts; `shown` leaves out what may be secret in it."""
+
+    is_secure: bool
+    host: str
+    port: int
+    authority: str
+    target: str
+
+    @property
+    def shown(self) -> str:
+        return f"{'wss' if self.is_secure else 'ws'}://{self.authority}"
+
+    @classmethod
+    def parse(cls, url: str) -> _Address:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:  # no port, or no IPv6 address
+            parts, port = urlsplit(""), None
+        if parts.scheme not in DEFAULT_PORTS or parts.hostname is None:
+            raise RemoteError(f"{url} is not a ws:// or wss:// URL, such as ws://127.0.0.1:9944")
+        return cls(
+            is_secure=parts.scheme == "wss",
+            host=parts.hostname,
+            port=port or DEFAULT_PORTS[parts.scheme],
+            authority=parts.netloc.rpartition("@")[2],
+            target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        )
+
+
 @asynccontextmanager
-async def open_websocket(url: str) -> AsyncIterator[WebSocket]:
-    """Connects to a ws:// URL; raises RemoteError for another one, ConnectionLost when nobody answers."""
-    parts = urlsplit(url)
-    if parts.scheme != "ws" or parts.hostname is None:
-        raise RemoteError(f"{url} is not a ws:// URL, such as ws://127.0.0.1:9944")
+async def open_websocket(url: str, ssl_context: ssl.SSLContext | None = None) -> AsyncIterator[WebSocket]:
+    """Connects to a ws:// or wss:// URL; raises RemoteError for another one, ConnectionLost when nobody answers.
+
+    Over wss:// the server must show a certificate for its name that `ssl_context` trusts, by default one that this
+    machine trusts; raises NotTrusted.
+    """
+    address = _Address.parse(url)
+    if ssl_context is not None and not address.is_secure:
+        raise RemoteError(f"{address.shown} is not encrypted: an SSL context needs a wss:// URL")
     try:
         with trio.fail_after(OPEN_TIMEOUT_SECONDS):
-            stream = await trio.open_tcp_stream(parts.hostname, parts.port or DEFAULT_PORT)
+            stream: trio.abc.Stream = await trio.open_tcp_stream(address.host, address.port)
     except (OSError, trio.TooSlowError):
         raise ConnectionLost(
-            f"no node answers at {url}: start one with `datdot dev`, or name another with --rpc"
+            f"no node answers at {address.shown}: start one with `datdot dev`, or name another with --rpc"
         ) from None
     async with stream:
+        if address.is_secure:
+            stream = await _encrypted(stream, address, ssl_context)
         websocket = WebSocket(stream)
-        await websocket.upgrade(parts.netloc, parts.path or "/")
+        await websocket.upgrade(address.authority, address.target)
         yield websocket
+
+
+async def _encrypted(stream: trio.abc.Stream, address: _Address, context: ssl.SSLContext | None) -> trio.abc.Stream:
+    """The stream inside TLS, to a server whose certificate was checked."""
+    context = context or ssl.create_default_context()
+    # Many servers end without saying so in TLS; a WebSocket says itself where a message ends.
+    encrypted = trio.SSLStream(stream, context, server_hostname=address.host, https_compatible=True)
+    try:
+        with trio.fail_after(OPEN_TIMEOUT_SECONDS):
+            await encrypted.do_handshake()
+    except trio.TooSlowError:
+        raise ConnectionLost(f"no TLS handshake with {address.shown} within {OPEN_TIMEOUT_SECONDS:g} s") from None
+    except trio.BrokenResourceError as error:
+        cause = error.__cause__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise NotTrusted(
+                f"the certificate of {address.shown} is not trusted: {cause.verify_message}; for an authority of your "
+                "own set SSL_CERT_FILE, or give an ssl_context"
+            ) from None
+        raise ConnectionLost(f"no TLS connection to {address.shown}: {cause or 'it hung up'}") from None
+    return encrypted

@@ -2,7 +2,8 @@
 
 Each worker runs in a thread of its own, one after the other, with a runtime of their own: the node's belongs to the
 node's thread. State and pool are reached through that thread. A worker that is not done in time is told to stop,
-whatever it does, and forgotten. Blocks that come while workers run are skipped but for the newest.
+whatever it does, and forgotten; one that does not stop keeps its thread, and is not run again before it has ended, so
+that there is never more than one thread a pallet. Blocks that come while workers run are skipped but for the newest.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class OffchainRunner:
         self._worker_seconds = worker_seconds
         self._runtime: Runtime | None = None
         self._made_for: Runtime | None = None
+        self._late: dict[str, _Run] = {}
 
     async def run(self) -> None:
         """Serve best blocks until cancelled; returns at once when no pallet of the chain has a worker."""
@@ -92,6 +94,8 @@ class OffchainRunner:
     async def _run_worker(self, runtime: Runtime, place: int, header: Header, state: StateView) -> None:
         worker = runtime.offchain_workers[place]
         pallet: Pallet = worker.__self__
+        if self._is_still_running(pallet.name, header):
+            return
         node_thread = NodeThread(trio.lowlevel.current_trio_token())
         view = _ViewFromWorker(state, node_thread)
         context = _Context(self, pallet.name, node_thread)
@@ -107,11 +111,22 @@ class OffchainRunner:
         finally:
             if not run.done.is_set():
                 self._runtime = None  # the worker may hold on to it for a while
+                self._late[pallet.name] = run
                 run.stop()
         if not run.done.is_set():
             log.error("off-chain worker took too long", pallet=pallet.name, block=header.number)
         elif run.error is not None:
             log.error("off-chain worker failed", pallet=pallet.name, block=header.number, exc_info=run.error)
+
+    def _is_still_running(self, pallet: str, header: Header) -> bool:
+        """Whether a pallet's worker of an earlier block goes on though its time is over; it is told to stop again."""
+        late = self._late.get(pallet)
+        if late is None or not late.is_alive:
+            self._late.pop(pallet, None)
+            return False
+        late.stop()
+        log.error("off-chain worker does not stop and is not run again before", pallet=pallet, block=header.number)
+        return True
 
     def submit(self, extrinsic: bytes) -> bytes:
         """Put an extrinsic into the pool; in the node's thread. Raises SubmissionRefused."""
@@ -170,11 +185,16 @@ class _Run:
         self._thread = threading.Thread(target=self._main, name="off-chain worker", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread goes on."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Raise OutOfTime in the worker, wherever it is in Python code."""
         self._node_thread.is_closed = True
         identity = self._thread.ident
-        if identity is not None and self._thread.is_alive():
+        if identity is not None and self.is_alive:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(identity), ctypes.py_object(OutOfTime))
 
     def _main(self) -> None:

@@ -1,15 +1,14 @@
 """What a hoster shows to readers: the hypercores of its lanes, their blocks opened from the sealed copies on demand.
 
 The replica of a feed on disk holds the author's signed head and tree nodes, never block contents. A block that a reader
-asks for is opened from a lane and checked against its leaf; the last ones opened are kept, within a bound.
+asks for is opened from a lane by the `ChunkOpener` and checked against its leaf.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hypercore import flat_tree
@@ -26,49 +25,18 @@ from hypercore.proof import (
     decode_block_proof,
     decode_head_proof,
 )
-from node.roles import limits
-from node.roles.hoster_store import LaneDamaged, LaneStore, StoredLane
-from pallets.datdot.sealing import SealingError, open_chunk
+from node.roles.hoster_store import StoredLane
+from node.roles.opener import ChunkOpener
 
 log = logging.getLogger(__name__)
-
-
-class OpenedCache:
-    """The blocks opened last, at most `max_bytes` of them."""
-
-    def __init__(self, max_bytes: int = limits.OPENED_CACHE_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._blocks: OrderedDict[tuple[bytes, int], bytes] = OrderedDict()
-
-    def get(self, feed_key: bytes, index: int) -> bytes | None:
-        """A block that was opened lately."""
-        block = self._blocks.get((feed_key, index))
-        if block is not None:
-            self._blocks.move_to_end((feed_key, index))
-        return block
-
-    def put(self, feed_key: bytes, index: int, block: bytes) -> None:
-        """Keep a block; older ones make room."""
-        self._bytes += len(block) - len(self._blocks.pop((feed_key, index), b""))
-        self._blocks[(feed_key, index)] = block
-        while self._bytes > self._max_bytes:
-            _, oldest = self._blocks.popitem(last=False)
-            self._bytes -= len(oldest)
-
-    def forget(self, feed_key: bytes) -> None:
-        """Drop the blocks of a feed."""
-        for key in [key for key in self._blocks if key[0] == feed_key]:
-            self._bytes -= len(self._blocks.pop(key))
 
 
 class SealedBlocks:
     """The blocks of one feed as a `BlockSource`: opened from whichever lane holds them."""
 
-    def __init__(self, feed_key: bytes, store: LaneStore, cache: OpenedCache) -> None:
+    def __init__(self, feed_key: bytes, opener: ChunkOpener) -> None:
         self._feed_key = feed_key
-        self._store = store
-        self._cache = cache
+        self._opener = opener
         self._places: dict[int, list[tuple[StoredLane, int]]] = {}
 
     @property
@@ -89,36 +57,28 @@ class SealedBlocks:
             if not self._places[index]:
                 del self._places[index]
                 lost.append(index)
-        self._cache.forget(self._feed_key)
+        self._opener.forget(self._feed_key)
         return lost
 
     def has(self, index: int) -> bool:
         """True when some lane holds the block."""
         return index in self._places
 
+    def prepare(self, index: int, ready: Callable[[], None]) -> bool:
+        """True when `read` answers; otherwise the block is being opened, and `ready` is called after that."""
+        return self._opener.prepare((self._feed_key, index), lambda: self._places.get(index, ()), ready)
+
     def read(self, index: int) -> bytes | None:
-        """The block, opened from the first lane that still gives it."""
-        cached = self._cache.get(self._feed_key, index)
-        if cached is not None:
-            return cached
-        for lane, place in self._places.get(index, ()):
-            try:
-                block = open_chunk(lane.lane, index, self._store.read_sealed(lane, place))
-            except (LaneDamaged, SealingError) as error:
-                log.error("block %d cannot be opened from %s: %s", index, lane.path.name, error)
-                continue
-            self._cache.put(self._feed_key, index, block)
-            return block
-        return None
+        """A block that was prepared; None when no lane gives it."""
+        return self._opener.take((self._feed_key, index))
 
 
 class HostedFeeds:
     """The replicas of all feeds of a hoster, below one directory."""
 
-    def __init__(self, path: Path, store: LaneStore, cache: OpenedCache | None = None) -> None:
+    def __init__(self, path: Path, opener: ChunkOpener) -> None:
         self._path = path
-        self._store = store
-        self._cache = cache or OpenedCache()
+        self._opener = opener
         self._feeds: dict[bytes, tuple[Core, SealedBlocks]] = {}
 
     def resolve(self, discovery: bytes) -> Core | None:
@@ -172,7 +132,7 @@ class HostedFeeds:
     def _feed(self, lane: StoredLane) -> tuple[Core, SealedBlocks]:
         discovery = discovery_key(lane.feed_key)
         if discovery not in self._feeds:
-            source = SealedBlocks(lane.feed_key, self._store, self._cache)
+            source = SealedBlocks(lane.feed_key, self._opener)
             core = self._open(lane.feed_key, source)
             if core.length == 0:
                 core.apply(head_upgrade(lane.head_proof))

@@ -17,6 +17,7 @@ from node.roles.identity import ProviderIdentity
 from node.roles.lane_protocol import Bye, Chunk, FaultCode, LaneFault, LaneIntake, Offer, RemoteFault, Stored
 from node.roles.lane_stream import LaneStream, PeerUnreachable, receive_lane
 from node.roles.market_view import PALLET, LaneId, LaneTerms, MarketView
+from node.roles.opener import ChunkOpener
 from node.roles.sealer import SealPool
 from pallets.datdot.components import LeafEvidence
 from pallets.datdot.sealing import LaneCommitment, LaneTree, SealingError
@@ -34,16 +35,28 @@ class Hoster:
     """The hoster role of one account: its lanes, their replicas, and the answers to challenges."""
 
     def __init__(
-        self, identity: ProviderIdentity, user_id: int, market: MarketView, pool: SealPool, store: LaneStore, path: Path
+        self,
+        identity: ProviderIdentity,
+        user_id: int,
+        market: MarketView,
+        pool: SealPool,
+        reading_pool: SealPool,
+        store: LaneStore,
+        path: Path,
     ) -> None:
         self._identity = identity
         self._user_id = user_id
         self._market = market
         self._pool = pool
         self._store = store
-        self._feeds = HostedFeeds(path, store)
+        self._opener = ChunkOpener(store, reading_pool)
+        self._feeds = HostedFeeds(path, self._opener)
         self._streams: dict[LaneId, trio.CancelScope] = {}
         self._unwanted_since: dict[StoredLane, int] = {}
+
+    async def open_for_readers(self) -> None:
+        """Open the chunks that readers ask for, until cancelled."""
+        await self._opener.run()
 
     def resolve(self, discovery: bytes) -> Core | None:
         """The hosted core that a reader asks for."""

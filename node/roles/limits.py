@@ -25,6 +25,8 @@ SHARE_FETCH_SECONDS: Final = 600.0
 
 # Hosting
 OPENED_CACHE_BYTES: Final = 8 * MIB
+OPENINGS_AT_ONCE: Final = 4
+OPENINGS_WAITING_MAX: Final = 2_048  # further requests are told that the block is not to be had
 DISK_RESERVE_BYTES: Final = 64 * MIB  # never filled, so that the chain database and the logs can go on
 ERASE_AFTER_BLOCKS: Final = 256  # behind finality: nothing newer than this is folded by the store either
 READERS_MAX: Final = 256

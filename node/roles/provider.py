@@ -57,6 +57,7 @@ class ProviderService:
         endpoint: ServiceEndpoint,
         chain: FollowedChain,
         pool: SealPool,
+        reading_pool: SealPool,
         board: SealingBoard,
     ) -> None:
         self.ready = trio.Event()
@@ -66,6 +67,7 @@ class ProviderService:
         self._identity = endpoint.identity
         self._market = MarketView(chain)
         self._pool = pool
+        self._reading_pool = reading_pool
         self._board = board
         self._clock = BlockClock(chain.best_number)
 
@@ -77,10 +79,14 @@ class ProviderService:
         endpoint: ServiceEndpoint,
         chain: FollowedChain,
         pool: SealPool,
+        reading_pool: SealPool,
         board: SealingBoard | None = None,
     ) -> AsyncIterator[ProviderService]:
-        """Run the service while the block of code runs. What fails is logged and tried again, never raised."""
-        service = cls(config, endpoint, chain, pool, board or SealingBoard())
+        """Run the service while the block of code runs. What fails is logged and tried again, never raised.
+
+        `pool` works for setups and `reading_pool` for readers, so that neither waits for the other.
+        """
+        service = cls(config, endpoint, chain, pool, reading_pool, board or SealingBoard())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(service._keep_running)
             yield service
@@ -104,7 +110,7 @@ class ProviderService:
         user_id = await self._register()
         store = LaneStore.open(self._config.data_dir / "lanes", self._config.offer.storage_bytes)
         feeds_dir = self._config.data_dir / "feeds"
-        hoster = Hoster(self._identity, user_id, self._market, self._pool, store, feeds_dir)
+        hoster = Hoster(self._identity, user_id, self._market, self._pool, self._reading_pool, store, feeds_dir)
         try:
             await self._work(user_id, hoster)
         finally:
@@ -139,6 +145,7 @@ class ProviderService:
         self.ready.set()
         async with trio.open_nursery() as nursery:
             runner = DutyRunner(nursery, f"user {user_id}")
+            nursery.start_soon(hoster.open_for_readers)
             nursery.start_soon(self._restore, hoster)
             self._reconcile(user_id, runner, encoder, attestor, hoster)
             async with market.blocks() as blocks:

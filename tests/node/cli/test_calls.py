@@ -195,8 +195,8 @@ def test_amounts_are_whole_numbers_in_range(url: str, value: str) -> None:
     ("url", "part"),
     [
         ("ws://127.0.0.1:1", "no node answers at ws://127.0.0.1:1"),
-        ("http://127.0.0.1:1", "is not a ws:// URL"),
-        ("127.0.0.1", "is not a ws:// URL"),
+        ("http://127.0.0.1:1", "is not a ws:// or wss:// URL"),
+        ("127.0.0.1", "is not a ws:// or wss:// URL"),
     ],
 )
 def test_a_node_that_cannot_be_reached_is_named(url: str, part: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ class Wire:
         self.cut_after: int | None = None
         self.passes_last = False
         self.lifetimes: Iterator[int] = iter(())
-        self._streams: list[trio.SocketStream] = []
+        self._streams: list[trio.abc.Stream] = []
 
     async def cut(self) -> None:
         """Cuts every connection now."""
@@ -61,7 +62,7 @@ class Wire:
         for stream in streams:
             await trio.aclose_forcefully(stream)
 
-    async def serve(self, stream: trio.SocketStream) -> None:
+    async def serve(self, stream: trio.abc.Stream) -> None:
         self.connections += 1
         self.cut_after = next(self.lifetimes, self.cut_after)
         try:
@@ -74,7 +75,7 @@ class Wire:
             pass
 
     async def _copy(
-        self, source: trio.SocketStream, target: trio.SocketStream, counts: bool, scope: trio.CancelScope
+        self, source: trio.abc.Stream, target: trio.abc.Stream, counts: bool, scope: trio.CancelScope
     ) -> None:
         while data := await source.receive_some(RECEIVE_BYTES):
             if counts and self.cut_after is not None:
@@ -89,12 +90,14 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire_to(url: str) -> AsyncIterator[Wire]:
-    """A proxy in front of a node."""
+async def wire_to(url: str, certificate: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
+    """A proxy in front of a node, which speaks TLS when it has a certificate."""
     wire = Wire(url)
     async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        wire.url = f"ws://127.0.0.1:{listener.socket.getsockname()[1]}"
+        (plain,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = plain.socket.getsockname()[1]
+        wire.url = f"ws://127.0.0.1:{port}" if certificate is None else f"wss://127.0.0.1:{port}"
+        listener = plain if certificate is None else trio.SSLListener(plain, certificate)
         nursery.start_soon(trio.serve_listeners, wire.serve, [listener])
         yield wire
         nursery.cancel_scope.cancel()

@@ -87,9 +87,11 @@ async def test_only_the_chain_that_was_asked_for_will_do(tmp_path: Path) -> None
                 pass
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "127.0.0.1", "ws://", "wss://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "127.0.0.1", "ws://", "wss://", "ws://127.0.0.1:port", "ws://127.0.0.1:70000", "ws://[1"]
+)
 async def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(RemoteError, match="is not a ws:// URL"):
+    with pytest.raises(RemoteError, match="is not a ws:// or wss:// URL"):
         async with open_remote(url):
             pass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 import trio
 import trio.testing
 
-from node.config import NodeConfig
+from node.chain.opening import open_chain
+from node.config import NodeConfig, StartRefused
 from node.devnet import watch
 from node.devnet.upgrade import UpgradeRefused, bring_up_to_date
 from node.devnet.watch import reload, watch_project
@@ -204,6 +206,48 @@ async def test_a_directory_goes_on_with_the_source_of_today(start: Start) -> Non
             assert await bring_up_to_date(running.node) is True
         assert running.node.chain.runtime.version.spec_version == 3
         assert running.node.api.query("Counter", "Total") == 10
+
+
+async def test_a_chain_that_was_upgraded_is_served_by_any_node_of_its_source(
+    start: Start, project: Project, tmp_path: Path
+) -> None:
+    async with start() as running:
+        await running.edit(NEW_ITEM)
+        genesis = running.node.chain.store.genesis_hash
+    plain = NodeConfig(project.spec(), tmp_path / "data", ALICE, blocks="instant")
+    async with open_node(plain) as node:
+        assert node.chain.store.genesis_hash == genesis
+        assert node.chain.runtime.version.spec_version == 2
+        assert (await node.api.submit(ADD, ALICE)).error is None
+        assert node.api.query("Counter", "Last") == 7
+
+
+async def test_an_upgraded_chain_is_not_taken_for_another_one(start: Start, project: Project, tmp_path: Path) -> None:
+    spec = project.spec()
+    async with start() as running:
+        await running.edit(NEW_ITEM)
+    renamed = replace(spec, name="Another name", bootnodes=("/ip4/127.0.0.1/tcp/1",))
+    open_chain(NodeConfig(renamed, tmp_path / "data"))[0].close()
+    balances = {**spec.genesis, "Balances": {"balances": spec.genesis["Balances"]["balances"][1:]}}
+    slower = replace(spec, slot_duration_ms=spec.slot_duration_ms * 2)
+    for other in (replace(spec, genesis=balances), slower, replace(spec, runtime=None)):
+        with pytest.raises(StartRefused, match=r"another chain .* begun from, which is .*data/chain/genesis\.json"):
+            open_chain(NodeConfig(other, tmp_path / "data"))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")], ids=["lost", "damaged"])
+async def test_without_the_file_it_was_begun_from_only_an_upgraded_chain_is_unknown(
+    start: Start, project: Project, tmp_path: Path, damage: Callable[[Path], Any]
+) -> None:
+    plain = NodeConfig(project.spec(), tmp_path / "data")
+    async with start():
+        pass
+    damage(tmp_path / "data" / "chain" / "genesis.json")
+    open_chain(plain)[0].close()
+    async with start() as running:
+        await running.edit(NEW_ITEM)
+    with pytest.raises(StartRefused, match="holds another chain"):
+        open_chain(plain)
 
 
 async def test_only_the_sudo_key_upgrades(start: Start) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +186,57 @@ async def test_a_worker_that_never_ends_is_stopped_and_the_next_one_runs(
     patient = runner_of(node, tmp_path)
     await patient.serve(node.best)
     assert ran == [2]
+
+
+@pytest.mark.parametrize("catches", [True, False], ids=["catches everything", "waits in C"])
+async def test_a_worker_that_cannot_be_stopped_keeps_one_thread_and_is_not_run_again_before_it_ended(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[Any], catches: bool
+) -> None:
+    ran: list[int] = []
+    over = threading.Event()
+
+    def work(oracle: Oracle, number: int, context: OffchainContext) -> None:
+        ran.append(number)
+        while catches and not over.is_set():
+            with suppress(BaseException):
+                over.wait(0.001)
+        over.wait()
+
+    working(monkeypatch, work)
+    runner = runner_of(node, tmp_path, worker_seconds=0.05)
+    for _ in range(3):
+        await author(node)
+        await runner.serve(node.best)
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "off-chain worker"]
+    assert ran == [1]
+    assert [entry["block"] for entry in logged if "does not stop" in entry["event"]] == [2, 3]
+    over.set()
+    await trio.to_thread.run_sync(thread.join)
+    await author(node)
+    await runner.serve(node.best)
+    assert ran == [1, 4]
+
+
+async def test_the_end_of_the_node_does_not_wait_for_a_worker(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, over = trio.Event(), threading.Event()
+
+    def work(oracle: Oracle, number: int, context: OffchainContext) -> None:
+        trio.from_thread.run_sync(began.set, trio_token=context._node_thread.token)  # type: ignore[attr-defined]
+        over.wait()
+
+    working(monkeypatch, work)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(runner_of(node, tmp_path).run)
+        await trio.testing.wait_all_tasks_blocked()
+        await author(node)
+        await began.wait()
+        nursery.cancel_scope.cancel()
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "off-chain worker"]
+    assert thread.daemon  # neither does the end of the process
+    over.set()
+    await trio.to_thread.run_sync(thread.join)
 
 
 async def test_best_blocks_are_served_as_they_come_and_old_ones_are_skipped(

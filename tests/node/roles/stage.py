@@ -107,7 +107,9 @@ class Stage:
         name, market = self.name_of(user_id), self.market
         home = self.directory / name
         store = LaneStore.open(home / "lanes", storage_bytes)
-        hoster = Hoster(self.identity(user_id), user_id, market.view, market.pool, store, home / "feeds")
+        hoster = Hoster(
+            self.identity(user_id), user_id, market.view, market.pool, market.pool, store, home / "feeds"
+        )
         async with market.endpoint(name) as endpoint:
             dialer = LaneDialer(endpoint.host, market.view, user_id, market.network.address_book)
             attestor = Attestor(endpoint.identity, market.view, market.pool, dialer, self.clock)
@@ -119,7 +121,10 @@ class Stage:
             endpoint.host.handle(lane_protocol(self.chain.genesis_hash), serve)
             endpoint.serve(hoster.resolve)
             try:
-                yield Actor(name, user_id, endpoint, dialer, attestor, hoster, store)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(hoster.open_for_readers)
+                    yield Actor(name, user_id, endpoint, dialer, attestor, hoster, store)
+                    nursery.cancel_scope.cancel()
             finally:
                 hoster.close()
 

@@ -191,7 +191,7 @@ class Market:
     @asynccontextmanager
     async def starting_provider(self, name: str, **offer: int) -> AsyncIterator[ProviderService]:
         async with self.endpoint(name) as endpoint:
-            start = ProviderService.start(self.config(name, **offer), endpoint, self.chain, self.pool)
+            start = ProviderService.start(self.config(name, **offer), endpoint, self.chain, self.pool, self.pool)
             async with start as service:
                 yield service
 
