@@ -336,9 +336,18 @@ class ReplicationPeer:
             manifest = self.core.manifest
             if request.proof.manifest and manifest is not None and manifest.key() == self.core.key:
                 return Data(request.id, Proof(fork=self.core.fork, manifest=manifest))
-            return NoData(request.id, NoData.NOT_AVAILABLE)
+            return NoData(request.id, NoData.UNKNOWN if self._is_outdated(request.proof) else NoData.NOT_AVAILABLE)
         except InvalidRequest as problem:
             self._invalid_requests += 1
             if self._invalid_requests > MAX_INVALID_REQUESTS:
                 raise RemoteProtocolError(f"more than {MAX_INVALID_REQUESTS} invalid requests: {problem}") from problem
             return NoData(request.id, NoData.INVALID_REQUEST)
+
+    def _is_outdated(self, request: ProofRequest) -> bool:
+        """True when the peer asked before it could hear that the log went back or that the block was cleared.
+
+        It needs no other reason, and JavaScript gives a peer up for good that says "not available" 32 times.
+        """
+        return request.fork != self.core.fork or (
+            request.block is not None and not self.core.has(request.block.index)
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -27,7 +28,7 @@ from hypercore.messages import (
     Unwant,
     Want,
 )
-from hypercore.proof import BlockRequest, ProofRequest, UpgradeRequest
+from hypercore.proof import BlockRequest, HashRequest, ProofRequest, UpgradeRequest
 from hypercore.remote_blocks import MAX_TRACKED_BLOCKS, RemoteBlocks
 from hypercore.replicate import Replicator
 from hypercore.replicate_peer import (
@@ -457,7 +458,7 @@ def test_the_conflict_probe_with_id_zero_is_answered() -> None:
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (ProofRequest(fork=1, block=BlockRequest(0, 0)), NoData.NOT_AVAILABLE),
+        (ProofRequest(fork=1, block=BlockRequest(0, 0)), NoData.UNKNOWN),
         (ProofRequest(upgrade=UpgradeRequest(0, 4)), NoData.INVALID_REQUEST),
         (ProofRequest(upgrade=UpgradeRequest(3, 0)), NoData.INVALID_REQUEST),
         (ProofRequest(block=BlockRequest(3, 0)), NoData.INVALID_REQUEST),
@@ -470,11 +471,22 @@ def test_a_request_that_cannot_be_answered_gets_a_reason(request_: ProofRequest,
     assert said(peer, NoData) == [NoData(9, reason)]
 
 
-def test_a_block_that_was_cleared_is_not_available() -> None:
-    core = make_writer(3)
-    core.clear(1, 2)
+@pytest.mark.parametrize("give_up", [lambda core: core.truncate(1), lambda core: core.clear(1, 40)])
+def test_what_was_asked_before_blocks_were_given_up_gets_no_reason(give_up: Callable[[Core], object]) -> None:
+    """JavaScript drops a peer that says so 32 times, and a whole window of requests may be under way."""
+    core = make_writer(40)
     peer = lone_peer(core)
-    tell(peer, Request(9, ProofRequest(block=BlockRequest(1, 1))))
+    tell(peer, *(Request(id, ProofRequest(block=BlockRequest(id, 0))) for id in range(1, 40)))
+    give_up(core)
+    assert said(peer, NoData) == [NoData(id, NoData.UNKNOWN) for id in range(1, 40)]
+
+
+def test_a_node_that_is_not_stored_is_not_available() -> None:
+    core = make_writer(8)
+    reader = Core.open(None, core.key)
+    reader.apply(core.proof(ProofRequest(block=BlockRequest(0, 0), upgrade=UpgradeRequest(0, 8), manifest=True)))
+    peer = lone_peer(reader)
+    tell(peer, Request(9, ProofRequest(hash=HashRequest(8, 1))))
     assert said(peer, NoData) == [NoData(9, NoData.NOT_AVAILABLE)]
 
 

@@ -10,6 +10,7 @@
 //   {"fork": N}        waits until the log is at fork N, prints {"length", "fork"}
 //   {"seek": BYTES}    prints {"seek": [index, offset]}
 //   {"download": [START, END]}   prints {"downloaded": [START, END]} when these blocks are here, or {"failed": why}
+//   {"want": [START, END]}       begins to download these blocks and prints nothing
 //   {"dial": HOST:PORT}          dials one more peer; prints {"dialled"}
 //   {"has": N}         prints {"has": [index…]}, which of the first N blocks are here
 //   {"extension": T}   sends T in the extension "datdot-test"; what comes in is printed as {"extension": text}
@@ -73,6 +74,7 @@ await commands(async (command) => {
     const outcome = (failure) => print(failure ? { failed: failure.message } : { downloaded: command.download })
     await whole.then(() => outcome(), outcome)
   }
+  if (command.want) core.download({ start: command.want[0], end: command.want[1] })
   if (command.dial) {
     connect(command.dial)
     print({ dialled: command.dial })

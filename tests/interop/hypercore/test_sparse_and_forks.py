@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,16 @@ import trio
 
 from hypercore.io.core import Core
 from hypercore.io.streams import byte_stream, core_stream
-from hypercore.messages import Request
+from hypercore.messages import Data, Message, Request
 from hypercore.replicate_peer import ReplicationPeer
-from tests.interop.hypercore.test_replication import PATIENCE_SECONDS, content, javascript_writer
+from tests.interop.hypercore.test_replication import (
+    PATIENCE_SECONDS,
+    SCRIPTS,
+    content,
+    javascript_writer,
+    python_writer,
+)
+from tests.interop.node import run_script
 
 pytestmark = [pytest.mark.interop, pytest.mark.usefixtures("node_packages")]
 
@@ -68,3 +76,58 @@ async def test_python_keeps_what_a_javascript_fork_shares(tmp_path: Path, monkey
     again = Core.open(tmp_path / "reader")
     assert again.length == 131
     again.close()
+
+
+@pytest.fixture
+def upload_begins(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
+    """Returns after a block was sent from now on."""
+    uploaded = trio.Event()
+    take = ReplicationPeer.take
+
+    def noted(self: ReplicationPeer, budget_bytes: int) -> list[Message]:
+        messages = take(self, budget_bytes)
+        if any(isinstance(message, Data) and message.proof.block for message in messages):
+            uploaded.set()
+        return messages
+
+    async def begins() -> None:
+        nonlocal uploaded
+        uploaded = trio.Event()
+        await uploaded.wait()
+
+    monkeypatch.setattr(ReplicationPeer, "take", noted)
+    return begins
+
+
+async def test_javascript_follows_python_forks_that_happen_while_it_downloads(
+    upload_begins: Callable[[], Awaitable[None]],
+) -> None:
+    writer = Core.create()
+    writer.append([b"%0512d" % index for index in range(2000)])
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with python_writer(writer) as where, run_script(SCRIPTS / "follower.mjs", where) as script:
+            await script.write(download=[0, 2000])
+            for fork in (1, 2, 3):
+                await upload_begins()
+                writer.truncate(1000)
+                writer.append([b"%d of fork %d" % (index, fork) for index in range(1000)])
+            assert await script.line() == {"downloaded": [0, 2000]}
+            for index in (0, 999, 1000, 1999):
+                await script.write(get=index)
+                line = await script.line()
+                assert (line["fork"], line["block"].encode()) == (3, writer.get(index))
+
+
+async def test_javascript_goes_on_with_a_python_peer_that_clears_what_it_downloads(
+    upload_begins: Callable[[], Awaitable[None]],
+) -> None:
+    writer = Core.create()
+    writer.append(content(300, 32_768))
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with python_writer(writer) as where, run_script(SCRIPTS / "follower.mjs", where) as script:
+            await script.write(want=[0, 300])
+            await upload_begins()
+            writer.clear(0, 300)
+            writer.append(b"after")
+            await script.write(get=300)
+            assert (await script.line())["block"] == "after"
