@@ -116,7 +116,7 @@ def submission_error(error: Exception, extrinsic: bytes) -> RpcError:
             return RpcError(errors.VERIFICATION_FAILED, f"Verification Error: {detail}", detail)
         case MalformedTransaction():
             return RpcError(errors.BAD_FORMAT, f"Extrinsic has invalid format: {error.detail}")
-        case InvalidTransaction(kind=Validity.CANNOT_LOOKUP):
+        case InvalidTransaction(kind=Validity(is_unknown=True)):
             return RpcError(errors.UNKNOWN_VALIDITY, "Unknown Transaction Validity", camel_case(error.kind.name))
         case InvalidTransaction():
             return RpcError(errors.INVALID_TRANSACTION, "Invalid Transaction", error.text)
