@@ -239,6 +239,14 @@ async def test_requests_that_may_not_pass_are_refused(request_bytes: bytes, stat
         assert (await exchange(port, request_bytes))[0] == status
 
 
+async def test_an_oversized_request_is_answered_although_it_was_not_read() -> None:
+    body = bytes(3 * limits.MAX_BODY_BYTES)
+    async with serving() as (port, _):
+        status, _, reason = await exchange(port, post(body))
+    assert status == 413
+    assert str(limits.MAX_BODY_BYTES).encode() in reason
+
+
 async def test_pages_and_allowed_origins_are_served() -> None:
     async with serving(RpcConfig(origins=frozenset({"https://apps.example"}))) as (port, _):
         assert (await exchange(port, b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"))[2] == b"hello"
