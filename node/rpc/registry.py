@@ -98,7 +98,8 @@ class Registry:
 
     methods: dict[str, Method] = field(default_factory=dict)
     subscriptions: dict[str, Method] = field(default_factory=dict)
-    unsubscribes: set[str] = field(default_factory=set)
+    unsubscribes: dict[str, str] = field(default_factory=dict)
+    """What ends a subscription, with the name of its notifications."""
 
     def add(self, group: object) -> None:
         """Adds every declared function of an object."""
@@ -112,7 +113,7 @@ class Registry:
                 if name in self.methods or name in self.subscriptions:
                     raise ValueError(f"two methods are called {name}")
                 target[name] = declared
-            self.unsubscribes.update(declaration.unsubscribe)
+            self.unsubscribes.update(dict.fromkeys(declaration.unsubscribe, declaration.notifies or ""))
 
     def names(self) -> list[str]:
         """Every callable name, sorted, as `rpc_methods` lists them."""
