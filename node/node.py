@@ -35,6 +35,7 @@ from node.offchain.runner import offchain_runner
 from node.offchain.storage import OffchainStorage
 from node.rpc.backend import Backend, NodeIdentity
 from node.rpc.development import Development, development_clock
+from node.rpc.health import health_pages
 from node.rpc.methods.every import registry_of
 from node.rpc.server import RpcConfig, RpcServer, open_port
 from node.txpool.pool import TransactionPool
@@ -198,7 +199,7 @@ async def _serve_rpc(
         token=kept_token(config.base_path / "rpc.token"),
         trusts_this_machine=config.is_development,
     )
-    pages = {"/metrics": metrics_page(partial(_readings, chain, transactions, started))}
+    pages = {"/metrics": metrics_page(partial(_readings, chain, transactions, started)), **health_pages(registry)}
     nursery.start_soon(RpcServer(registry, rpc, pages).serve, listeners)
     port: int = listeners[0].socket.getsockname()[1]
     return port

@@ -10,15 +10,20 @@ from runtime.errors import InvariantBroken
 from runtime.genesis_fields import GenesisPath, read_mapping
 from runtime.pallet import Pallet
 from runtime.storage import StorageValue
+from runtime.types import U32
 
 
 class Session(Pallet):
-    """The current validators: clients name a block's author by its slot and this list."""
+    """The current validators: clients name a block's author by its slot and this list.
+
+    One session lasts for ever: explorers show its number on their first page.
+    """
 
     name = "Session"
     index = 3
 
     validators = StorageValue(Authorities, default=(), docs="The current set of validators.")
+    current_index = StorageValue(U32, default=0, docs="Current index of the session.")
 
     def __init__(self, *, aura: Aura) -> None:
         super().__init__()

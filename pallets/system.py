@@ -130,8 +130,7 @@ class System(RawStorageCalls):
 
     @call(weight=_remark_weight, index=0)
     def remark(self, origin: Origin, remark: Remark) -> None:
-        """Make some on-chain remark."""
-        ensure_signed(origin)
+        """Make some on-chain remark. Every origin may."""
 
     @call(weight=weights.SET_CODE, dispatch_class=OPERATIONAL, index=2)
     def set_code(self, origin: Origin, code: Code) -> None:

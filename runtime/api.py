@@ -172,7 +172,7 @@ class UnknownKind(Variant):
 
 def _declare_kinds() -> None:
     for kind in Validity:
-        root = UnknownKind if kind is Validity.CANNOT_LOOKUP else InvalidKind
+        root = UnknownKind if kind.is_unknown else InvalidKind
         body = {"__doc__": f"{kind.value}.", "__module__": __name__}
         if kind is Validity.CUSTOM:
             body["__annotations__"] = {"code": U8}  # type: ignore[assignment]

@@ -49,7 +49,7 @@ class InvariantBroken(RuntimeFault):
 class Validity(enum.Enum):
     """Why a transaction is invalid, with Substrate's texts.
 
-    All but the last are `sp_runtime::InvalidTransaction` in its order; CANNOT_LOOKUP is `UnknownTransaction`'s first.
+    All but the last two are `sp_runtime::InvalidTransaction` in its order; those are `UnknownTransaction`'s first.
     """
 
     CALL = "Transaction call is not expected"
@@ -64,11 +64,18 @@ class Validity(enum.Enum):
     MANDATORY_VALIDATION = "Transaction dispatch is mandatory; transactions must not be validated."
     BAD_SIGNER = "Invalid signing address"
     CANNOT_LOOKUP = "Could not lookup information required to validate the transaction"
+    NO_UNSIGNED_VALIDATOR = "Could not find an unsigned validator for the unsigned transaction"
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing can be said about the transaction (`UnknownTransaction`)."""
+        return self in (Validity.CANNOT_LOOKUP, Validity.NO_UNSIGNED_VALIDATOR)
 
     @property
     def index(self) -> int:
         """SCALE index inside its error type."""
-        return 0 if self is Validity.CANNOT_LOOKUP else list(Validity).index(self)
+        members = list(Validity)
+        return members.index(self) - (members.index(Validity.CANNOT_LOOKUP) if self.is_unknown else 0)
 
 
 class InvalidTransaction(RuntimeFault):
@@ -87,9 +94,8 @@ class InvalidTransaction(RuntimeFault):
 
     def to_scale(self) -> bytes:
         """Return the SCALE bytes of `sp_runtime::TransactionValidityError`."""
-        unknown = self.kind is Validity.CANNOT_LOOKUP
         custom = bytes([self.custom]) if self.kind is Validity.CUSTOM else b""
-        return bytes([unknown, self.kind.index]) + custom
+        return bytes([self.kind.is_unknown, self.kind.index]) + custom
 
     def __str__(self) -> str:
         return f"{self.text} ({self.detail})" if self.detail else self.text

@@ -174,6 +174,15 @@ def with_length(body: bytes) -> bytes:
     return write_compact(len(body)) + body
 
 
+def has_right_length(data: bytes) -> bool:
+    """Tell whether the length prefix is right: then only what it holds can be no extrinsic of some runtime."""
+    try:
+        length, start = read_compact(data, 0, 4)
+    except CodecError:
+        return False
+    return start + length == len(data)
+
+
 def signing_payload(call_bytes: bytes, extra_bytes: bytes, additional_bytes: bytes) -> bytes:
     """Return the message that is signed."""
     payload = call_bytes + extra_bytes + additional_bytes

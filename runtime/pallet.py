@@ -180,7 +180,7 @@ class Pallet:
         Runs in the pool and again in the block. Raises InvalidTransaction. Nobody pays for such a call, so the pallet
         must bound how many of them are valid at a time.
         """
-        raise InvalidTransaction(Validity.CALL, f"{call.name} must be signed")
+        raise InvalidTransaction(Validity.NO_UNSIGNED_VALIDATOR, f"{call.name} must be signed")
 
     def build_genesis(self, genesis: Mapping[str, Any], at: GenesisPath) -> None:
         """Write the genesis state from this pallet's section of the chain file; raises GenesisError."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runtime import limits
 from runtime.account import lookup
 from runtime.codec import codec_for
 from runtime.construct import Runtime
@@ -56,7 +57,10 @@ class CheckedTransaction:
 
 
 def decode_extrinsic(runtime: Runtime, data: bytes) -> Extrinsic:
-    """Decode an extrinsic; raises MalformedTransaction with the place of the error."""
+    """Decode an extrinsic; raises MalformedTransaction with the place of the error, InvalidTransaction if too long."""
+    if len(data) > limits.EXTRINSIC_LENGTH_BYTES:
+        detail = f"an extrinsic has at most {limits.EXTRINSIC_LENGTH_BYTES} bytes, got {len(data)}"
+        raise InvalidTransaction(Validity.EXHAUSTS_RESOURCES, detail)
     try:
         return runtime.extrinsic_codec.decode(data)
     except CodecError as error:
@@ -135,7 +139,7 @@ def check_unsigned(runtime: Runtime, extrinsic: Extrinsic) -> tuple[DispatchInfo
     call = extrinsic.call
     info = runtime.dispatch_info(call)
     if info.class_ is MANDATORY:
-        raise InvalidTransaction(Validity.CALL, f"{call.name} is made by authors of blocks only")
+        raise InvalidTransaction(Validity.MANDATORY_VALIDATION, f"{call.name} is made by authors of blocks only")
     validity = runtime.pallet(call.pallet).validate_unsigned(call)
     runtime.system.check_limits(info, len(extrinsic.encoded))
     return info, validity

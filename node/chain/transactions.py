@@ -122,14 +122,14 @@ class Transactions:
         retracted: dict[bytes, bytes] = {}
         for header in route.retracted:
             bodies = {blake2_256(extrinsic): extrinsic for extrinsic in self._signed_of(header)}
-            retracted.update(bodies)
+            retracted = bodies | retracted  # in the order in which they were applied
             self._deliver(self.pool.on_retracted(header.hash, bodies))
         for header in route.enacted:
             included = [self._included(index, extrinsic) for index, extrinsic in enumerate(self._body(header))]
             for one in included:
                 retracted.pop(one.hash, None)
             self._deliver(self.pool.on_block(header.number, header.hash, included))
-        for extrinsic in reversed(retracted.values()):
+        for extrinsic in retracted.values():
             self._submit_again(extrinsic)
         with self._store.reading():
             self._deliver(self.pool.revalidate(self.validate, self._store.best.number))

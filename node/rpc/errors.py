@@ -1,7 +1,8 @@
 """JSON-RPC errors with the codes that Substrate clients know.
 
-Sources: JSON-RPC 2.0 section 5.1; polkadot-sdk `rpc-api/src/{author,chain,state,system,policy}/error.rs`; -32006 to
--32011 are of its server, jsonrpsee; those from -32800 down of the JSON-RPC interface specification of Polkadot.
+Sources: JSON-RPC 2.0 section 5.1; polkadot-sdk `rpc-api/src/{author,chain,state,system,policy}/error.rs` and the `rpc`
+of `frame/{transaction-payment,system}`; -32006 to -32011 are of its server, jsonrpsee; those from -32800 down of the
+JSON-RPC interface specification of Polkadot.
 """
 
 from typing import Any
@@ -32,6 +33,9 @@ CYCLE_DETECTED = 1015
 IMMEDIATELY_DROPPED = 1016
 AUTHOR_REFUSED = 1040
 """Everything else that goes wrong with `author_*`."""
+RUNTIME_ERROR = 1
+DECODE_ERROR = 2
+"""Of `payment_*` and `system_dryRun`."""
 MALFORMED_PEER = 2002
 INVALID_BLOCK_RANGE = 4001
 INVALID_COUNT = 4002

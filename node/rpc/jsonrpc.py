@@ -51,13 +51,24 @@ class Peer:
             self._session = Session(self.nursery, self.send)
 
     async def handle(self, message: bytes) -> bytes | None:
-        """The encoded answer to a request or batch, or None where nothing is to be answered."""
+        """The encoded answer to a request or batch, or None where nothing is to be answered.
+
+        The caller sends it before it gives other tasks their turn: clients drop notifications of a subscription whose
+        answer they have not seen.
+        """
+        answered = trio.Event()
+        try:
+            return await self._handle(message, answered)
+        finally:
+            answered.set()
+
+    async def _handle(self, message: bytes, answered: trio.Event) -> bytes | None:
         try:
             request = orjson.loads(message)
         except ValueError:
             return _encode(_failure(None, RpcError(errors.PARSE_ERROR, "Parse error")))
         if not isinstance(request, list):
-            answer = await self._answer(request)
+            answer = await self._answer(request, answered)
             if answer is None or len(answer) <= MAX_RESPONSE_BYTES:
                 return answer
             error = RpcError(errors.RESPONSE_TOO_LARGE, "Response is too big", RESPONSE_LIMIT)
@@ -67,14 +78,14 @@ class Peer:
         if len(request) > MAX_BATCH_CALLS:
             reason = f"Exceeded max limit of {MAX_BATCH_CALLS}"
             return _encode(_failure(None, RpcError(errors.BATCH_TOO_LARGE, "The batch request was too large", reason)))
-        return await self._answer_batch(request)
+        return await self._answer_batch(request, answered)
 
-    async def _answer_batch(self, batch: list[Any]) -> bytes | None:
+    async def _answer_batch(self, batch: list[Any], answered: trio.Event) -> bytes | None:
         answers: list[bytes] = []
         size = 0
         pause_at = trio.current_time() + MAX_STRETCH_SECONDS
         for request in batch:
-            answer = await self._answer(request)
+            answer = await self._answer(request, answered)
             if answer is not None:
                 answers.append(answer)
                 size += len(answer)
@@ -86,15 +97,13 @@ class Peer:
                 pause_at = trio.current_time() + MAX_STRETCH_SECONDS
         return b"[" + b",".join(answers) + b"]" if answers else None
 
-    async def _answer(self, request: Any) -> bytes | None:
+    async def _answer(self, request: Any, answered: trio.Event) -> bytes | None:
         well_formed = isinstance(request, dict) and isinstance(request.get("method"), str)
         if not well_formed or not isinstance(request.get("id"), str | int | float | None):
             return _encode(_failure(None, RpcError(errors.INVALID_REQUEST, "Invalid request")))
         identifier = request.get("id")
         try:
-            result = await self._call(request["method"], request.get("params"), identifier)
-            if result is _ANSWERED:
-                return None
+            result = await self._call(request["method"], request.get("params"), answered)
             answer = _encode({"jsonrpc": "2.0", "id": identifier, "result": result})
         except RpcError as error:
             answer = _encode(_failure(identifier, error))
@@ -105,7 +114,7 @@ class Peer:
             answer = _encode(_failure(identifier, RpcError(errors.INTERNAL_ERROR, "Internal error")))
         return answer if "id" in request else None
 
-    async def _call(self, name: str, params: Any, identifier: Any) -> Any:
+    async def _call(self, name: str, params: Any, answered: trio.Event) -> Any:
         registry = self.registry
         if found := registry.methods.get(name):
             if found.declaration.unsafe and not self.trusted:
@@ -117,12 +126,12 @@ class Peer:
             result = found.call(*arguments)
             return await result if inspect.isawaitable(result) else result
         if found := registry.subscriptions.get(name):
-            return await self._subscribe(found, params, identifier)
+            return await self._subscribe(found, params, answered)
         if name in registry.unsubscribes:
-            return self._unsubscribe(params)
+            return self._unsubscribe(registry.unsubscribes[name], params)
         raise RpcError(errors.METHOD_NOT_FOUND, "Method not found", f"{name} is not known; rpc_methods lists all")
 
-    async def _subscribe(self, found: Method, params: Any, identifier: Any) -> Any:
+    async def _subscribe(self, found: Method, params: Any, answered: trio.Event) -> str:
         session = self._lasting_session("subscriptions")
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS_PER_CONNECTION:
             reason = f"Exceeded max limit of {MAX_SUBSCRIPTIONS_PER_CONNECTION}"
@@ -135,10 +144,8 @@ class Peer:
         # The generator may refuse its arguments: its first step runs before the subscription is acknowledged.
         first = await _first(items)
         scope = self._subscriptions[subscription.id] = trio.CancelScope()
-        session.start_soon(self._forward, subscription, first, items, scope)
-        # Sent before that task runs: clients drop notifications of a subscription whose answer they have not seen.
-        session.send(_encode({"jsonrpc": "2.0", "id": identifier, "result": subscription.id}))
-        return _ANSWERED
+        session.start_soon(self._forward, subscription, first, items, scope, answered)
+        return subscription.id
 
     def _lasting_session(self, what: str) -> Session:
         if self._session is None:
@@ -146,11 +153,17 @@ class Peer:
         return self._session
 
     async def _forward(
-        self, subscription: Subscription, first: Any, items: AsyncGenerator[Any, None], scope: trio.CancelScope
+        self,
+        subscription: Subscription,
+        first: Any,
+        items: AsyncGenerator[Any, None],
+        scope: trio.CancelScope,
+        answered: trio.Event,
     ) -> None:
         try:
             async with aclosing(items):
                 with scope:
+                    await answered.wait()
                     if first is not _ENDED:
                         subscription.notify(first)
                         async for item in items:
@@ -165,17 +178,17 @@ class Peer:
         finally:
             self._subscriptions.pop(subscription.id, None)
 
-    def _unsubscribe(self, params: Any) -> bool:
+    def _unsubscribe(self, notifies: str, params: Any) -> bool:
         values = list(params.values()) if isinstance(params, dict) else params
         if not isinstance(values, list) or len(values) != 1:
             raise invalid_params("expected the subscription's id")
-        scope = self._subscriptions.pop(str(values[0]), None)
-        if scope is not None:
-            scope.cancel()
-        return scope is not None
+        identifier = str(values[0])
+        if identifier.rpartition("-")[0] != notifies or identifier not in self._subscriptions:
+            return False
+        self._subscriptions.pop(identifier).cancel()
+        return True
 
 
-_ANSWERED = object()
 _ENDED = object()
 
 

@@ -1,5 +1,6 @@
 """How JSON values become Python arguments, by parameter annotation, and the JSON Schema that says so to clients."""
 
+import re
 import types
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
@@ -10,6 +11,7 @@ Converter = Callable[[Any], Any]
 Schema = dict[str, Any]
 C = TypeVar("C", bound=Callable[[Any], Any])
 
+NUMBER = re.compile(r"[0-9]{1,39}|0x[0-9a-fA-F]{1,32}")
 HEX_PATTERN = "^(0x)?([0-9a-fA-F]{2})*$"
 HASH_PATTERN = "^(0x)?[0-9a-fA-F]{64}$"
 
@@ -31,9 +33,12 @@ def hex_bytes(value: Any) -> bytes:
         raise ValueError("expected a hexadecimal string")
     digits = value[2:] if value.startswith("0x") else value
     try:
-        return bytes.fromhex(digits)
+        data = bytes.fromhex(digits)
     except ValueError:
-        raise ValueError("not hexadecimal: an odd length or other characters than 0-9 and a-f") from None
+        data = b""
+    if 2 * len(data) != len(digits):  # fromhex passes over spaces
+        raise ValueError("not hexadecimal: an odd length or other characters than 0-9 and a-f")
+    return data
 
 
 @shown_as(type="string", pattern=HASH_PATTERN)
@@ -48,7 +53,7 @@ def hash_bytes(value: Any) -> bytes:
 @shown_as(type=["integer", "string"], minimum=0)
 def integer(value: Any) -> int:
     """A non-negative integer, as a JSON number or as text in decimal or 0x-hexadecimal."""
-    if isinstance(value, str):
+    if isinstance(value, str) and NUMBER.fullmatch(value):
         number = int(value, 16) if value.startswith("0x") else int(value)
     elif isinstance(value, int) and not isinstance(value, bool):
         number = value

@@ -22,9 +22,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its JSON-RPC name, whether it may be null or left out, how a JSON value becomes the argument."""
+    """One parameter: its JSON-RPC name, whether it may be null, whether it may be left out, how a JSON value becomes
+    the argument."""
 
     name: str
+    nullable: bool
     optional: bool
     converter: Converter
     schema: Schema
@@ -83,7 +85,7 @@ class Method:
 
     def _convert(self, parameter: Parameter, value: Any) -> Any:
         if value is None:
-            if not parameter.optional:
+            if not parameter.nullable:
                 raise invalid_params(f"{self.declaration.name} needs the parameter {parameter.name!r}")
             return None
         try:
@@ -98,7 +100,8 @@ class Registry:
 
     methods: dict[str, Method] = field(default_factory=dict)
     subscriptions: dict[str, Method] = field(default_factory=dict)
-    unsubscribes: set[str] = field(default_factory=set)
+    unsubscribes: dict[str, str] = field(default_factory=dict)
+    """What ends a subscription, with the name of its notifications."""
 
     def add(self, group: object) -> None:
         """Adds every declared function of an object."""
@@ -112,7 +115,7 @@ class Registry:
                 if name in self.methods or name in self.subscriptions:
                     raise ValueError(f"two methods are called {name}")
                 target[name] = declared
-            self.unsubscribes.update(declaration.unsubscribe)
+            self.unsubscribes.update(dict.fromkeys(declaration.unsubscribe, declaration.notifies or ""))
 
     def names(self) -> list[str]:
         """Every callable name, sorted, as `rpc_methods` lists them."""
@@ -146,12 +149,18 @@ def _describe(declaration: Declaration, function: Callable[..., Any]) -> Method:
     if declared and declared[0][1].annotation in (Session, Subscription):
         context = declared.pop(0)[1].annotation
     parameters = tuple(
-        Parameter(name, _may_be_null(one), converter_for(one.annotation), schema_for(one.annotation))
+        Parameter(
+            name,
+            _has_default(one) or type(None) in get_args(one.annotation),
+            _has_default(one),
+            converter_for(one.annotation),
+            schema_for(one.annotation),
+        )
         for name, one in declared
     )
     result: Schema = {"type": "string"} if declaration.notifies else schema_for(signature.return_annotation)
     return Method(declaration, function, parameters, inspect.getdoc(function) or "", result, context)
 
 
-def _may_be_null(parameter: inspect.Parameter) -> bool:
-    return parameter.default is not inspect.Parameter.empty or type(None) in get_args(parameter.annotation)
+def _has_default(parameter: inspect.Parameter) -> bool:
+    return parameter.default is not inspect.Parameter.empty

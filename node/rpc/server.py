@@ -16,7 +16,7 @@ from node.rpc.jsonrpc import Peer
 from node.rpc.limits import IDLE_TIMEOUT_SECONDS, MAX_BODY_BYTES, MAX_CONNECTIONS, READ_TIMEOUT_SECONDS
 from node.rpc.registry import Registry
 from node.rpc.session import SlowClient
-from node.rpc.websocket import serve_websocket
+from node.rpc.websocket import drain, serve_websocket
 
 log = structlog.get_logger("rpc")
 
@@ -100,6 +100,8 @@ class RpcServer:
                 answer = await self._respond(event, headers, body, stream)
             except _Refused as refusal:
                 await _send_page(connection, stream, Page(refusal.reason.encode(), status=refusal.status), {})
+                await stream.send_eof()
+                await drain(stream)
                 return
             await _send_page(connection, stream, answer, _cors(headers))
             if connection.our_state is h11.MUST_CLOSE or connection.their_state is not h11.DONE:

@@ -33,6 +33,13 @@ async def serve_websocket(stream: trio.SocketStream, received: bytes, registry: 
         pass  # the client is gone, broke the protocol or does not read: nothing more can be said to it
 
 
+async def drain(stream: trio.SocketStream) -> None:
+    """Reads on for a moment: closing with unread bytes would reset the connection before the reason arrives."""
+    with trio.move_on_after(FLUSH_SECONDS):
+        while await stream.receive_some(RECEIVE_BYTES):
+            pass
+
+
 class _Conversation:
     """One connection's framing state; every byte to the client passes through `outgoing`, in order."""
 
@@ -65,15 +72,9 @@ class _Conversation:
             if self.connection.state is ConnectionState.CLOSED:
                 return
             if self.connection.state is ConnectionState.LOCAL_CLOSING:
-                await self._drain()
+                await drain(self.stream)
                 return
             data = await self.stream.receive_some(RECEIVE_BYTES)
-
-    async def _drain(self) -> None:
-        """Reads on for a moment: closing with unread bytes would reset the connection before the reason arrives."""
-        with trio.move_on_after(FLUSH_SECONDS):
-            while await self.stream.receive_some(RECEIVE_BYTES):
-                pass
 
     async def _answer(self, peer: Peer, message: bytes) -> None:
         try:

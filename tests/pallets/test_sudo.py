@@ -25,6 +25,13 @@ def test_the_key_acts_as_root(chain: Chain) -> None:
     assert chain.free(account("Eve")) == 1_000
 
 
+def test_root_may_remark_like_everybody(chain: Chain) -> None:
+    remark = RuntimeCall("System", "remark", {"remark": b"hello"})
+    assert chain.sudo(remark).events == (Sudid(Ok(None)),)
+    with_event = RuntimeCall("System", "remark_with_event", {"remark": b"hello"})
+    assert chain.sudo(with_event).events == (Sudid(Err(OriginRefused())),)
+
+
 def test_what_fails_as_root_is_reported_and_undone(chain: Chain) -> None:
     outcome = chain.sudo(transfer(account("Eve"), 1_000))
     assert outcome.error is None

@@ -250,6 +250,12 @@ def test_api_ids_are_substrates() -> None:
         (Validity.CUSTOM, 9, "000709", "Custom error: 9"),
         (Validity.BAD_SIGNER, 0, "000a", "Invalid signing address"),
         (Validity.CANNOT_LOOKUP, 0, "0100", "Could not lookup information required to validate the transaction"),
+        (
+            Validity.NO_UNSIGNED_VALIDATOR,
+            0,
+            "0101",
+            "Could not find an unsigned validator for the unsigned transaction",
+        ),
     ],
 )
 def test_invalid_transactions_are_told_as_substrate_tells_them(

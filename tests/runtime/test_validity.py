@@ -147,7 +147,14 @@ def test_a_mandatory_call_may_not_be_signed(chain: TinyChain, alice: Keypair) ->
 
 def test_a_bare_extrinsic_that_is_no_inherent_is_refused(chain: TinyChain) -> None:
     bare = chain.runtime.extrinsic_codec.encode_bare(RuntimeCall("Counter", "count", {"amount": 1}))
-    assert kind_of(chain, bare) is Validity.CALL
+    assert kind_of(chain, bare) is Validity.NO_UNSIGNED_VALIDATOR
+
+
+def test_an_inherent_comes_from_the_author_only(chain: TinyChain) -> None:
+    bare = chain.runtime.extrinsic_codec.encode_bare(RuntimeCall("Counter", "set_moment", {"now": 2}))
+    with pytest.raises(InvalidTransaction) as pooled:
+        validate_transaction(chain.runtime, chain.head, chain.state, bare)
+    assert pooled.value.kind is Validity.MANDATORY_VALIDATION
 
 
 def test_an_overweight_call_exhausts_resources(chain: TinyChain, alice: Keypair) -> None:
@@ -214,8 +221,7 @@ def test_a_block_is_full_at_its_normal_length(chain: TinyChain, alice: Keypair) 
 
 
 def test_an_extrinsic_that_peers_would_not_pass_on_is_refused_before_it_is_decoded(chain: TinyChain) -> None:
-    with pytest.raises(MalformedTransaction, match="at most"):
-        chain.begin().apply(bytes(limits.EXTRINSIC_LENGTH_BYTES + 1))
+    assert kind_of(chain, bytes(limits.EXTRINSIC_LENGTH_BYTES + 1)) is Validity.EXHAUSTS_RESOURCES
 
 
 # Eras

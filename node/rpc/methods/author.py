@@ -22,9 +22,9 @@ from node.txpool.errors import (
     TemporarilyBanned,
     TooLowPriority,
 )
-from runtime.codec_scalars import read_compact
 from runtime.crypto import blake2_256
-from runtime.errors import CodecError, InvalidTransaction, MalformedTransaction, RuntimeFault, Validity
+from runtime.errors import InvalidTransaction, MalformedTransaction, RuntimeFault, Validity
+from runtime.extrinsic import has_right_length
 from runtime.types import camel_case
 
 log = structlog.get_logger("rpc")
@@ -111,12 +111,12 @@ def submission_error(error: Exception, extrinsic: bytes) -> RpcError:
     """
     log.debug("extrinsic refused", reason=str(error))
     match error:
-        case MalformedTransaction() if _is_whole(extrinsic):
+        case MalformedTransaction() if has_right_length(extrinsic):
             detail = f"the runtime cannot decode the extrinsic: {error.detail}"
             return RpcError(errors.VERIFICATION_FAILED, f"Verification Error: {detail}", detail)
         case MalformedTransaction():
             return RpcError(errors.BAD_FORMAT, f"Extrinsic has invalid format: {error.detail}")
-        case InvalidTransaction(kind=Validity.CANNOT_LOOKUP):
+        case InvalidTransaction(kind=Validity(is_unknown=True)):
             return RpcError(errors.UNKNOWN_VALIDITY, "Unknown Transaction Validity", camel_case(error.kind.name))
         case InvalidTransaction():
             return RpcError(errors.INVALID_TRANSACTION, "Invalid Transaction", error.text)
@@ -133,15 +133,6 @@ def submission_error(error: Exception, extrinsic: bytes) -> RpcError:
         case ImmediatelyDropped():
             return RpcError(errors.IMMEDIATELY_DROPPED, "Immediately Dropped", OVER_THE_LIMIT)
     return RpcError(errors.AUTHOR_REFUSED, str(error))
-
-
-def _is_whole(extrinsic: bytes) -> bool:
-    """Whether the length prefix is right, so that only what it holds is no extrinsic of this runtime."""
-    try:
-        length, start = read_compact(extrinsic, 0, 4)
-    except CodecError:
-        return False
-    return start + length == len(extrinsic)
 
 
 def status_json(event: events.TransactionEvent) -> Any:

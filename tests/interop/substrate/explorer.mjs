@@ -30,6 +30,7 @@ await step('explorer', async () => {
   const [best] = await first(1, (each) => api.derive.chain.bestNumber(each))
   const [finalized] = await first(1, (each) => api.derive.chain.bestNumberFinalized(each))
   const [blocks] = await first(1, (each) => api.derive.chain.subscribeNewBlocks(each))
+  const [session] = await first(1, (each) => api.derive.session.progress(each))
   const [issuance] = await first(1, (each) => api.query.balances.totalIssuance(each))
   return {
     numbers: heads.map((head) => head.number.toNumber()),
@@ -38,6 +39,7 @@ await step('explorer', async () => {
     finalized: finalized.toNumber(),
     extrinsics: blocks.extrinsics.length,
     issuance: issuance.toBigInt(),
+    session: session.currentIndex.toNumber(),
     period: api.consts.timestamp.minimumPeriod.toNumber(),
   }
 })

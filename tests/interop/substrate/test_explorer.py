@@ -34,6 +34,7 @@ def test_heads_follow_each_other_with_their_author(pages: Report) -> None:
     assert explorer["finalized"] <= explorer["best"]
     assert explorer["extrinsics"] >= 1
     assert int(explorer["issuance"]) > 2**60
+    assert explorer["session"] == 0
 
 
 def test_a_block_shows_its_author_extrinsics_and_events(pages: Report) -> None:

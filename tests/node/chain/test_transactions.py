@@ -175,6 +175,22 @@ async def test_a_retracted_transaction_that_the_new_chain_made_invalid_ends_its_
     assert first.pool._watched == set()
 
 
+async def test_what_one_sender_had_in_retracted_blocks_is_ready_again_at_once(
+    make_node: NodeMaker, clock: ManualClock
+) -> None:
+    first, second = make_node(limits=PoolLimits(future_transactions=1)), make_node()
+    watched = []
+    for nonces in (range(3), range(3, 6)):
+        watched += [first.transactions.watch(first.transfer(ALICE, DAVE, nonce=nonce)) for nonce in nonces]
+        assert await first.author.author_block() is not None
+        clock.time_ms += SLOT_MS
+    await retract(first, second, clock)
+    assert first.pool.status().ready == 6
+    for channel in watched:
+        names = [type(channel.receive_nowait()).__name__ for _ in range(channel.statistics().current_buffer_used)]
+        assert names == ["Ready", "InBlock", "Retracted", "Ready"]
+
+
 async def test_a_retracted_transaction_whose_place_is_taken_is_usurped(
     make_node: NodeMaker, clock: ManualClock
 ) -> None:

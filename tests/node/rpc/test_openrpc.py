@@ -36,6 +36,12 @@ async def test_every_method_is_explained(rpc: RpcNode) -> None:
             assert parameter["schema"], (name, parameter)
 
 
+async def test_optional_parameters_come_after_the_required_ones(rpc: RpcNode) -> None:
+    for name, method in (await described(rpc)).items():
+        required = [parameter["required"] for parameter in method["params"]]
+        assert required == sorted(required, reverse=True), name
+
+
 async def test_newer_methods_have_the_parameter_names_of_their_specification(rpc: RpcNode) -> None:
     methods = await described(rpc)
 

@@ -31,11 +31,11 @@ async def test_fee_and_its_parts_agree_and_leave_out_the_tip(rpc: RpcNode) -> No
     assert list(details) == ["baseFee", "lenFee", "adjustedWeightFee"]
 
 
-@pytest.mark.parametrize("extrinsic", ["0x", "0x00", "0x0400", "0xff"])
-async def test_what_is_no_extrinsic_has_no_fee(rpc: RpcNode, extrinsic: str) -> None:
-    for name in ("payment_queryInfo", "payment_queryFeeDetails"):
+@pytest.mark.parametrize(("extrinsic", "code"), [("0x", 2), ("0x00", 1), ("0x0400", 1), ("0xff", 2), ("0x1234", 2)])
+async def test_what_is_no_extrinsic_has_no_fee(rpc: RpcNode, extrinsic: str, code: int) -> None:
+    for name, asked in (("payment_queryInfo", "dispatch info"), ("payment_queryFeeDetails", "fee details")):
         error = await rpc.error(name, extrinsic)
-        assert error["message"] == "Unable to query dispatch info."
+        assert (error["code"], error["message"]) == (code, f"Unable to query {asked}.")
 
 
 def remark_as_root(rpc: RpcNode) -> bytes:
@@ -55,7 +55,9 @@ async def test_a_dry_run_tells_the_outcome_and_changes_nothing(rpc: RpcNode) -> 
     assert await rpc.call("system_dryRun", hexed(good)) == "0x0000"
     refused = bytes.fromhex((await rpc.call("system_dryRun", hexed(remark_as_root(rpc))))[2:])
     assert refused == bytes([0, 1, 3, sudo_index, 0, 0, 0, 0])
-    assert await rpc.call("system_dryRun", hexed(good[:-1])) == "0x010000"
+    malformed = await rpc.error("system_dryRun", hexed(good[:-1]))
+    assert (malformed["code"], malformed["message"]) == (2, "Unable to dry run extrinsic.")
+    assert await rpc.call("system_dryRun", "0x0400") == "0x010000"
     assert await rpc.call("system_dryRun", hexed(rpc.node.transfer(ALICE, DAVE, nonce=3))) == "0x010002"
     assert rpc.node.pairs(rpc.node.best.hash) == before
     rpc.node.transactions.submit(good)

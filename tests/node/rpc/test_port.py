@@ -61,6 +61,17 @@ class Echo:
             await trio.lowlevel.checkpoint()
 
 
+    @method("test_pause")
+    async def pause(self) -> None:
+        """Gives other tasks their turn."""
+        for _ in range(10):
+            await trio.lowlevel.checkpoint()
+
+    @subscription("test_subscribeRelease", "test_unsubscribeRelease", notifies="test_release")
+    async def release(self) -> AsyncIterator[str]:
+        yield "waiting"
+        await self.released.wait()
+
     @subscription("test_subscribeFailing", "test_unsubscribeFailing", notifies="test_failing")
     async def failing(self) -> AsyncIterator[str]:
         yield "first"
@@ -130,6 +141,11 @@ async def test_parameters_go_by_name_as_well() -> None:
         ("test_add", [-1], errors.INVALID_PARAMS),
         ("test_add", [True], errors.INVALID_PARAMS),
         ("test_add", [1, 2, 3], errors.INVALID_PARAMS),
+        ("test_add", ["1_0"], errors.INVALID_PARAMS),
+        ("test_add", [" 1"], errors.INVALID_PARAMS),
+        ("test_add", ["0x"], errors.INVALID_PARAMS),
+        ("test_add", ["9" * 5_000], errors.INVALID_PARAMS),
+        ("test_hash", ["0x" + "12 " * 32], errors.INVALID_PARAMS),
         ("test_hash", ["0x12"], errors.INVALID_PARAMS),
         ("test_hash", ["0xzz"], errors.INVALID_PARAMS),
         ("test_refuse", [], 1010),
@@ -239,6 +255,14 @@ async def test_requests_that_may_not_pass_are_refused(request_bytes: bytes, stat
         assert (await exchange(port, request_bytes))[0] == status
 
 
+async def test_an_oversized_request_is_answered_although_it_was_not_read() -> None:
+    body = bytes(3 * limits.MAX_BODY_BYTES)
+    async with serving() as (port, _):
+        status, _, reason = await exchange(port, post(body))
+    assert status == 413
+    assert str(limits.MAX_BODY_BYTES).encode() in reason
+
+
 async def test_pages_and_allowed_origins_are_served() -> None:
     async with serving(RpcConfig(origins=frozenset({"https://apps.example"}))) as (port, _):
         assert (await exchange(port, b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"))[2] == b"hello"
@@ -268,6 +292,32 @@ async def test_a_subscription_is_acknowledged_before_its_first_item() -> None:
             notification = json.loads(await connection.get_message())
             assert notification["method"] == "test_count"
             assert notification["params"] == {"subscription": identifier, "result": number}
+
+
+async def test_subscriptions_of_a_batch_are_answered_in_it_before_their_first_items() -> None:
+    calls: list[tuple[str, list[int]]] = [
+        ("test_subscribe", [2]),
+        ("test_pause", []),
+        ("test_subscribe", [1]),
+        ("test_add", [1]),
+    ]
+    batch = [{"id": place, "method": name, "params": params} for place, (name, params) in enumerate(calls)]
+    async with serving() as (port, _), websocket(port) as connection:
+        await connection.send_message(json.dumps(batch))
+        answers = json.loads(await connection.get_message())
+        assert [answer["id"] for answer in answers] == [0, 1, 2, 3]
+        counted = [json.loads(await connection.get_message())["params"] for _ in range(3)]
+    first, second = answers[0]["result"], answers[2]["result"]
+    assert [one["result"] for one in counted if one["subscription"] == first] == [0, 1]
+    assert [one["result"] for one in counted if one["subscription"] == second] == [0]
+
+
+async def test_a_subscription_is_ended_by_its_own_method_only() -> None:
+    async with serving() as (port, _), websocket(port) as connection:
+        identifier = (await ask(connection, "test_subscribeRelease"))["result"]
+        assert json.loads(await connection.get_message())["params"]["result"] == "waiting"
+        assert (await ask(connection, "test_unsubscribe", identifier))["result"] is False
+        assert (await ask(connection, "test_unsubscribeRelease", identifier))["result"] is True
 
 
 async def test_unsubscribing_ends_the_stream_once() -> None:

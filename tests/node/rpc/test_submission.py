@@ -14,6 +14,7 @@ from runtime.call import RuntimeCall
 from runtime.crypto import blake2_256
 from runtime.era import Immortal, Mortal
 from runtime.extrinsic import sign_extrinsic, with_length
+from runtime.limits import EXTRINSIC_LENGTH_BYTES
 from tests.node.chain.conftest import ALICE, BOB, CHARLIE, DAVE
 from tests.node.rpc.conftest import RpcNode
 
@@ -93,6 +94,14 @@ def mandatory(rpc: RpcNode) -> bytes:
     return signed(rpc, RuntimeCall("Timestamp", "set", {"now": 1}), nonce=1)
 
 
+def inherent(rpc: RpcNode) -> bytes:
+    return rpc.node.runtime.extrinsic_codec.encode_bare(RuntimeCall("Timestamp", "set", {"now": 1}))
+
+
+def too_long(rpc: RpcNode) -> bytes:
+    return signed(rpc, RuntimeCall("System", "remark", {"remark": bytes(EXTRINSIC_LENGTH_BYTES)}), nonce=1)
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -103,8 +112,9 @@ def mandatory(rpc: RpcNode) -> bytes:
         (ancient, "Transaction has an ancient birth block"),
         (unfundable, "Inability to pay some fees (e.g. account balance too low)"),
         (without_account, "Inability to pay some fees (e.g. account balance too low)"),
-        (unsigned, "Transaction call is not expected"),
         (mandatory, "Transaction dispatch is mandatory; transactions must not be validated."),
+        (inherent, "Transaction dispatch is mandatory; transactions must not be validated."),
+        (too_long, "Transaction would exhaust the block limits"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -128,6 +138,12 @@ async def test_an_address_that_cannot_be_looked_up_is_1011(rpc: RpcNode) -> None
     error = await rpc.error("author_submitExtrinsic", submittable(by_index))
     assert (error["code"], error["message"]) == (errors.UNKNOWN_VALIDITY, "Unknown Transaction Validity")
     assert error["data"] == "CannotLookup"
+
+
+async def test_a_call_that_nobody_vouches_for_unsigned_is_1011(rpc: RpcNode) -> None:
+    error = await rpc.error("author_submitExtrinsic", submittable(unsigned(rpc)))
+    assert (error["code"], error["message"]) == (errors.UNKNOWN_VALIDITY, "Unknown Transaction Validity")
+    assert error["data"] == "NoUnsignedValidator"
 
 
 def swap_sender(extrinsic: bytes, address: bytes) -> bytes:
