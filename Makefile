@@ -40,9 +40,9 @@ test: setup lint tests/interop/.installed
 	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart 0 \
 		-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
-# What takes minutes for one test.
+# What takes minutes.
 test-large: setup tests/interop/.installed
-	DATDOT_LARGE_TESTS=1 $(BIN)/pytest tests/interop/hypercore/test_bee.py tests/interop/hypercore/test_drive.py
+	DATDOT_LARGE_TESTS=1 $(BIN)/pytest tests/interop/hypercore/test_drive.py
 
 # Ten thousand crash points of the hypercore store, or ARGS of them.
 crash: setup

@@ -28,6 +28,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "runtime": "the state transition alone",
     "sealing": "sealing and opening chunks",
     "hypercore": "appending and replicating hypercores, against npm hypercore in the same run",
+    "hyperbee": "writing and reading a Hyperbee, against npm hyperbee in the same run",
     "reload": "an edit of a pallet until a client has its metadata",
     "gossip": "messages between two hosts",
 }

@@ -72,8 +72,7 @@ class Level:
 
     def encode(self) -> bytes:
         """The node as a message."""
-        flat = [number for child in self.children for number in child]
-        return protobuf.packed_field(1, self.keys) + protobuf.packed_field(2, flat)
+        return encode_level(self.keys, [number for child in self.children for number in child])
 
     @classmethod
     def decode(cls, data: bytes, block_number: int) -> "Level":
@@ -86,7 +85,7 @@ class Level:
         children = tuple(zip(flat[::2], flat[1::2], strict=True))
         if flat and not keys:
             raise DecodeError(f"a node in block {block_number} has children but no key")
-        if any(not 0 < number <= block_number for number in (*keys, *flat[::2])):
+        if keys and not 0 < min(keys + flat[::2]) <= max(keys + flat[::2]) <= block_number:
             raise DecodeError(f"a node in block {block_number} refers to a block that did not exist then")
         return cls(keys, children)
 
@@ -156,25 +155,35 @@ def _keys_of(part: bytes | Level) -> tuple[int, ...]:
     return part.keys if isinstance(part, Level) else protobuf.read_packed(protobuf.read_bytes_fields(part).get(1, b""))
 
 
-def encode_index(levels: Iterable[Level]) -> bytes:
-    """The nodes of one block as its index field."""
-    return b"".join([protobuf.bytes_field(1, level.encode()) for level in levels])
+def encode_level(keys: Sequence[int], places: Sequence[int]) -> bytes:
+    """A node as a message: the block numbers of its keys; block number and offset of each child in turn."""
+    return protobuf.packed_field(1, keys) + protobuf.packed_field(2, places)
+
+
+def encode_index(levels: Iterable[bytes]) -> bytes:
+    """The encoded nodes of one block as its index field."""
+    return b"".join([protobuf.bytes_field(1, level) for level in levels])
 
 
 class BlockCache:
-    """Decoded blocks of one log, at most about CACHE_BYTES of them; the oldest leave first."""
+    """Decoded blocks of one log, at most about CACHE_BYTES of them; those that were not asked for lately leave.
+
+    There are two halves. What is asked for moves to the newer one; when that is full, it becomes the older one, and all
+    that is still in the older one goes.
+    """
 
     def __init__(self, reader: BlockReader) -> None:
         self._reader = reader
-        self._blocks: dict[int, BeeBlock] = {}
-        self._bytes = 0
+        self._newer: dict[int, BeeBlock] = {}
+        self._older: dict[int, BeeBlock] = {}
+        self._newer_bytes = 0
 
     async def block(self, number: int) -> BeeBlock:
         """Block `number`, from here or from the reader."""
-        found = self._blocks.get(number)
+        found = self._newer.get(number)
         if found is None:
-            found = BeeBlock.decode(number, await self._reader.get(number))
-            self.keep(found)
+            found = self._older.pop(number, None) or BeeBlock.decode(number, await self._reader.get(number))
+            self._keep(found)
         return found
 
     async def level(self, place: tuple[int, int]) -> Level:
@@ -183,24 +192,16 @@ class BlockCache:
 
     async def prepare(self, numbers: Iterable[int]) -> None:
         """Has the reader fetch those of the blocks that are not cached, all together."""
-        missing = [number for number in numbers if number not in self._blocks]
+        missing = [number for number in numbers if number not in self._newer and number not in self._older]
         if missing:
             await self._reader.fetch(missing)
 
-    def keep(self, block: BeeBlock) -> None:
-        """Caches a block."""
-        self._forget(block.number)
-        self._blocks[block.number] = block
-        self._bytes += block.size
-        while self._bytes > CACHE_BYTES:
-            self._forget(next(iter(self._blocks)))
+    def clear(self) -> None:
+        """Forgets everything: the author went back."""
+        self._newer, self._older, self._newer_bytes = {}, {}, 0
 
-    def truncate(self, length: int) -> None:
-        """Forgets blocks from `length` on: the author went back."""
-        for number in [number for number in self._blocks if number >= length]:
-            self._forget(number)
-
-    def _forget(self, number: int) -> None:
-        block = self._blocks.pop(number, None)
-        if block is not None:
-            self._bytes -= block.size
+    def _keep(self, block: BeeBlock) -> None:
+        self._newer[block.number] = block
+        self._newer_bytes += block.size
+        if self._newer_bytes >= CACHE_BYTES // 2:
+            self._older, self._newer, self._newer_bytes = self._newer, {}, 0

@@ -4,7 +4,7 @@ Fields come in any order and unknown ones are skipped, as every protobuf reader 
 used, and integers above 2^53-1 are refused because JavaScript peers cannot hold them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from hypercore.encoding import MAXIMUM_UINT
 from hypercore.errors import DecodeError, LocalProtocolError
@@ -102,7 +102,16 @@ def bytes_field(number: int, data: bytes) -> bytes:
     return varint(number << 3 | _BYTES) + varint(len(data)) + data
 
 
-def packed_field(number: int, values: Iterable[int]) -> bytes:
-    """A packed list of varints; nothing at all for an empty one."""
-    packed = b"".join([varint(value) for value in values])
-    return bytes_field(number, packed) if packed else b""
+def packed_field(number: int, values: Sequence[int]) -> bytes:
+    """A packed list of varints, each 0 to 2^53-1; nothing at all for an empty one."""
+    if not values:
+        return b""
+    if min(values) < 0 or max(values) > MAXIMUM_UINT:
+        raise LocalProtocolError(f"one of the integers {list(values)} is outside 0 to 2^53-1")
+    packed = bytearray()
+    for value in values:
+        while value >= 0x80:
+            packed.append(value & 0x7F | 0x80)
+            value >>= 7
+        packed.append(value)
+    return bytes_field(number, bytes(packed))

@@ -35,6 +35,7 @@ import trio
 from hypercore.bee import Batch, Compare, Entry
 from hypercore.bee_blocks import BlockCache, Header
 from hypercore.bee_read import Bounds, Difference, Differences, Entries, History, find
+from hypercore.bee_tree import TREE_BYTES, Tree
 from hypercore.errors import LocalProtocolError
 from hypercore.io.events import CoreEvent, Truncated
 from hypercore.io.log import Log
@@ -197,17 +198,16 @@ class Bee(BeeView):
         """
         shared = self._shared
         async with shared.lock:
-            length = shared.log.length
-            batch = Batch(shared.cache, length, shared.header)
+            present = shared.log.length, shared.log.fork
+            tree = shared.take_tree()
+            batch = Batch(tree, shared.header)
             yield BeeBatch(self, batch)
             blocks = batch.finish()
-            if shared.log.length != length:
+            if (shared.log.length, shared.log.fork) != present:
                 raise LocalProtocolError("the log changed under a batch: write through one Bee only")
             if blocks:
-                shared.log.append([block for block, _ in blocks])
-                for _, decoded in blocks:
-                    if decoded is not None:
-                        shared.cache.keep(decoded)
+                shared.log.append(blocks)
+            shared.tree = tree
 
     def sub(self, name: Text) -> Bee:
         """The part of the bee under a prefix, with the same methods; keys are shown without it."""
@@ -298,15 +298,24 @@ class _Shared:
     header: Header
     cache: BlockCache = field(init=False)
     lock: trio.Lock = field(default_factory=trio.Lock)
+    tree: Tree | None = None
     stop: Callable[[], None] = field(init=False)
 
     def __post_init__(self) -> None:
         self.cache = BlockCache(self.log)
         self.stop = self.log.core.subscribe(self._forget)
 
+    def take_tree(self) -> Tree:
+        """The newest tree to change; the one that the last batch left, unless that is of another log or large."""
+        tree, self.tree = self.tree, None
+        if tree is None or tree.length != self.log.length or tree.size > TREE_BYTES:
+            return Tree(self.cache, self.log.length)
+        return tree
+
     def _forget(self, event: CoreEvent) -> None:
         if isinstance(event, Truncated):
-            self.cache.truncate(event.length)
+            self.cache.clear()
+            self.tree = None
 
 
 class _Shown(AsyncIterator[T]):

@@ -187,9 +187,9 @@ class Core(CoreEditor):
             index, value = batch.block
             bits = ((index, index + 1, True),)
             if keep_block and (truncate_to is not None or not self.has(index)):
-                offset = self._offset_in(batch, index, {} if truncate_to is not None else self._offsets)
+                offset = self._offset_in(batch, index, {} if truncate_to is not None else self._offsets.remembered)
                 if truncate_to is None:
-                    self._remember_offset(index, offset, len(value))
+                    self._offsets.remember(index, offset, len(value))
                 blocks = (StoredBlock(index, offset, len(value), value),)
         return Change(truncate_to, batch.nodes, blocks, bits, head)
 

@@ -130,8 +130,10 @@ class LogReader:
 
     async def fetch(self, indexes: Sequence[int]) -> None:
         """Has blocks come in together, before others that are wanted; does nothing without a replication."""
+        if self.replication is None:
+            return
         missing = [index for index in indexes if not self.has(index)]
-        if self.replication is None or not missing:
+        if not missing:
             return
         replicator = self.replication.add(self.core)
         demands = [replicator.want(index, index + 1, urgent=True) for index in missing]

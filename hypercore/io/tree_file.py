@@ -46,10 +46,10 @@ class TreeFile:
                 self._pages.clear()
             self._pages[number] = page
         start = place * _NODE_BYTES
-        hash = page[start + 8 : start + _NODE_BYTES]
-        if len(hash) < crypto.HASH_SIZE or hash == _NO_HASH:
+        if start + _NODE_BYTES > len(page):
             return None
-        return Node(index, int.from_bytes(page[start : start + 8], "little"), hash)
+        size, hash = _NODE.unpack_from(page, start)
+        return None if hash == _NO_HASH else Node(index, size, hash)
 
     def add(self, nodes: Iterable[Node]) -> None:
         """Keep nodes."""

@@ -88,7 +88,8 @@ def test_blocks_decode_and_encode_to_the_same_bytes(vectors: Callable[[str], Any
             {"keys": list(level.keys), "children": [number for child in level.children for number in child]}
             for level in block.levels
         ] == stored["index"]
-        assert BeeBlock(block.number, block.key, block.value, encode_index(block.levels)).encode() == block.encode()
+        index = encode_index(level.encode() for level in block.levels)
+        assert BeeBlock(block.number, block.key, block.value, index).encode() == block.encode()
         assert block.is_deletion is (stored["value"] is None)
 
 

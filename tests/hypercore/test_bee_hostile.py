@@ -18,7 +18,7 @@ def hostile(*levels: Level, key: bytes = b"m") -> Bee:
     core = Core.create()
     blocks = [Header().encode()]
     blocks += [BeeBlock(number, b"%c" % (96 + number), b"", b"").encode() for number in range(1, 5)]
-    blocks.append(BeeBlock(5, key, b"", encode_index(levels)).encode())
+    blocks.append(BeeBlock(5, key, b"", encode_index(level.encode() for level in levels)).encode())
     core.append(blocks)
     return Bee(Log(core))
 

@@ -80,6 +80,8 @@ def test_damaged_lists_are_refused(data: bytes, part: str) -> None:
 def test_numbers_that_javascript_cannot_hold_are_not_written(value: int) -> None:
     with pytest.raises(LocalProtocolError, match="outside"):
         protobuf.varint(value)
+    with pytest.raises(LocalProtocolError, match="outside"):
+        protobuf.packed_field(1, [0, value, 1])
 
 
 @settings(max_examples=100)

@@ -14,7 +14,6 @@
 //   {"history": true}         the same over [type, key, seq]
 //   {"diff": [NEW, OLD]}      the same over [left seq or null, right seq or null]
 //   {"blocks": true}          prints {"count", "sha256"} over the hex of every block, one a line
-//   {"gets": N}               reads N keys "k00000…" of the present bee one by one; prints {"milliseconds"}
 
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -89,9 +88,4 @@ await commands(async (command) => {
     await digest(stream, ({ left, right }) => JSON.stringify([left && left.seq, right && right.seq]))
   }
   if (command.blocks) await digest(blocks(), (block) => block.toString('hex'))
-  if (command.gets !== undefined) {
-    const started = performance.now()
-    for (let number = 0; number < command.gets; number++) await bee.get('k' + String(number).padStart(5, '0'))
-    print({ milliseconds: Math.round(performance.now() - started) })
-  }
 })
