@@ -17,7 +17,8 @@ from pallets.datdot.events import HostingStarted, NewAmendment, NewStorageChalle
 from pallets.datdot.types import Role
 from runtime.call import RuntimeCall
 from runtime.origin import Root, Signed
-from tests.pallets.datdot.world import GIB, Person, World, core, offer_arguments, plan_arguments
+from tests.pallets.datdot.people import GIB, Person, core, offer_arguments, plan_arguments
+from tests.pallets.datdot.world import World
 
 PROVIDERS = tuple(range(2, 14))
 MOST_CONTRACTS = 30

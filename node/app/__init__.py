@@ -1,0 +1,1 @@
+"""Pages for people. Today it is one: the status page of a development market."""

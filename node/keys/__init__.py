@@ -1,0 +1,1 @@
+"""Key pairs of accounts and validators: derived from secrets, kept in files, never printed."""

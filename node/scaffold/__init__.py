@@ -1,0 +1,1 @@
+"""`datdot new`: the files of a chain builder's project, written from `templates`."""

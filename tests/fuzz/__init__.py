@@ -1,0 +1,1 @@
+"""Arbitrary and mutated input for decoders and state machines; `python -m tests.fuzz` goes on for a while."""

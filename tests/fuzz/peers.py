@@ -23,7 +23,7 @@ from hypercore.remote_blocks import MAX_TRACKED_BLOCKS
 from hypercore.replicate import Replicator
 from hypercore.replicate_peer import MAX_PENDING_REQUESTS, ReplicationPeer
 from hypercore.requests import REQUEST_TIMEOUT_SECONDS
-from tests.hypercore.test_replicate import HANDSHAKE_HASH, Link, replicator_of
+from tests.hypercore.replicas import HANDSHAKE_HASH, Link, replicator_of
 
 STEPS_MAXIMUM = 400
 BLOCKS = 12

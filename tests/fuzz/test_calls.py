@@ -14,7 +14,8 @@ from runtime.state import DictState
 from runtime.transition import BlockExecution, validate_transaction
 from tests.fuzz.arbitrary import Arbitrary
 from tests.pallets.chainfiles import account
-from tests.pallets.datdot.world import World, core, plan_arguments
+from tests.pallets.datdot.people import core, plan_arguments
+from tests.pallets.datdot.world import World
 from tests.pallets.harness import Chain
 
 EXAMPLES_PER_CALL = 12

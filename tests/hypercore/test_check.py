@@ -16,7 +16,7 @@ from hypercore.io.check import check_core
 from hypercore.io.core import Core
 from hypercore.io.files import MemoryDirectory
 from node.cli.cores import app
-from tests.hypercore.test_replicate import Link, replicator_of
+from tests.hypercore.replicas import Link, replicator_of
 
 KEY_PAIR = KeyPair.from_seed(b"\x01" * 32)
 BLOCKS = [bytes([index]) * (20 + index) for index in range(13)]

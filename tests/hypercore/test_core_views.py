@@ -25,7 +25,7 @@ from hypercore.io.files import MemoryDirectory
 from hypercore.io.store_files import USER_DATA_BYTES_MAXIMUM
 from hypercore.manifest import Manifest, Signer
 from hypercore.quorum import SignaturePart, assemble, signable_length
-from tests.hypercore.test_replicate import Link, make_writer, replicator_of
+from tests.hypercore.replicas import Link, make_writer, replicator_of
 
 SIGNERS = [KeyPair.from_seed(bytes([number]) * 32) for number in range(1, 4)]
 

@@ -42,13 +42,14 @@ from hypercore.proof import (
 from hypercore.remote_blocks import MAX_TRACKED_BLOCKS
 from hypercore.replicate_peer import MAX_PENDING_REQUESTS, WINDOW_REQUESTS, ReplicationPeer, capability
 from hypercore.requests import REQUEST_TIMEOUT_SECONDS
-from tests.hypercore.test_replicate import (
+from tests.hypercore.replicas import (
     BUDGET,
     HANDSHAKE_HASH,
     Link,
     lone_peer,
     make_writer,
     reader_with_head,
+    replicator_of,
     said,
     settle,
     tell,
@@ -189,8 +190,6 @@ def test_endless_requests_are_answered_no_faster_than_the_link_takes_them() -> N
 def test_a_channel_that_never_opened_is_told_nothing() -> None:
     writer = make_writer(3)
     reader = Core.open(key=writer.key)
-    from tests.hypercore.test_replicate import HANDSHAKE_HASH, replicator_of
-
     replicator = replicator_of(reader)
     replicator.want(0, None)
     half_open = ReplicationPeer(replicator, is_initiator=True, handshake_hash=HANDSHAKE_HASH, wake=lambda: None)
@@ -202,8 +201,6 @@ def test_a_channel_that_never_opened_is_told_nothing() -> None:
 
 
 def test_a_peer_that_forges_everything_does_not_keep_an_honest_one_from_serving() -> None:
-    from tests.hypercore.test_replicate import replicator_of
-
     writer = make_writer(64)
     reader = Core.open(key=writer.key)
     replicator = replicator_of(reader)
@@ -233,8 +230,6 @@ def test_a_peer_that_forges_everything_does_not_keep_an_honest_one_from_serving(
 
 
 def test_a_war_of_forks_ends_at_the_newest_signed_one() -> None:
-    from tests.hypercore.test_replicate import replicator_of
-
     old, new = make_writer(20), make_writer(20)
     reader = Core.open(key=old.key)
     replicator = replicator_of(reader)
@@ -251,8 +246,6 @@ def test_a_war_of_forks_ends_at_the_newest_signed_one() -> None:
 
 
 def test_a_peer_that_claims_ever_newer_forks_without_proof_delays_nobody() -> None:
-    from tests.hypercore.test_replicate import replicator_of
-
     writer = make_writer(20)
     reader = Core.open(key=writer.key)
     replicator = replicator_of(reader)
@@ -273,8 +266,6 @@ def test_a_peer_that_claims_ever_newer_forks_without_proof_delays_nobody() -> No
 
 
 def test_a_peer_that_claims_a_fork_and_never_answers_is_passed_over_in_time() -> None:
-    from tests.hypercore.test_replicate import replicator_of
-
     writer = make_writer(20)
     reader = Core.open(key=writer.key)
     replicator = replicator_of(reader)

@@ -10,7 +10,7 @@ from hypercore.block_requests import TAKE_OVER_SECONDS
 from hypercore.io.core import Core
 from hypercore.messages import Cancel, Data, NoData, Range, Request, Sync
 from hypercore.replicate_peer import ReplicationPeer
-from tests.hypercore.test_replicate import (
+from tests.hypercore.replicas import (
     BUDGET,
     Link,
     blocks_asked,

@@ -26,7 +26,7 @@ from hypercore.messages import Data, NoData, Range, Request, Sync
 from hypercore.proof import HashRequest, ProofRequest, UpgradeRequest
 from hypercore.reorg import Reorg
 from hypercore.requests import REQUEST_TIMEOUT_SECONDS
-from tests.hypercore.test_replicate import Link, lone_peer, make_writer, replicator_of, said, settle, tell
+from tests.hypercore.replicas import Link, lone_peer, make_writer, replicator_of, said, settle, tell
 
 
 def follow_all(writer: Core) -> tuple[Core, Link]:

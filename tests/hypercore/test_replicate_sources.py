@@ -133,7 +133,7 @@ def test_what_the_copy_does_not_have_is_refused_without_preparation() -> None:
     served.said()
     served.ask(5)
     served.ask(BLOCKS)
-    assert served.said() == [NoData(6, NoData.NOT_AVAILABLE), NoData(BLOCKS + 1, NoData.INVALID_REQUEST)]
+    assert served.said() == [NoData(6, NoData.UNKNOWN), NoData(BLOCKS + 1, NoData.INVALID_REQUEST)]
     assert served.source.asked == {}
 
 

@@ -19,7 +19,7 @@ from hypercore.messages import Data, NoData, Range, Request, Sync
 from hypercore.proof import HashRequest, ProofRequest
 from hypercore.replicate import Replicator
 from hypercore.seeking import MAX_SEEKS
-from tests.hypercore.test_replicate import Link, lone_peer, make_writer, replicator_of, said, tell
+from tests.hypercore.replicas import Link, lone_peer, make_writer, replicator_of, said, tell
 
 SIZES = st.lists(st.integers(0, 40), min_size=1, max_size=60)
 

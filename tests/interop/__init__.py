@@ -1,0 +1,1 @@
+"""Against the real clients of others: npm packages and Python packages, unmodified."""

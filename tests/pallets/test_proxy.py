@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pallets.multisig import multi_account
 from pallets.proxy import (
     Announced,
     Announcement,
@@ -19,79 +17,39 @@ from pallets.proxy import (
     ProxyConfig,
     ProxyDefinition,
     ProxyError,
-    ProxyExecuted,
-    ProxyFilter,
     ProxyRemoved,
     ProxyType,
-    PureCreated,
-    PureKilled,
-    allows,
-    is_superset,
-    pure_account,
 )
 from runtime.account import Id
 from runtime.call import RuntimeCall
 from runtime.crypto import blake2_256
-from runtime.errors import (
-    DispatchErrorValue,
-    Module,
-    ModuleError,
-    ModuleErrorValue,
-    OriginRefused,
-    Token,
-    TokenErrorKind,
-)
-from runtime.origin import NoneOrigin, Root, Signed, SystemOrigin
+from runtime.errors import OriginRefused, Token, TokenErrorKind
+from runtime.origin import NoneOrigin, Root
 from runtime.types import Err, Ok
-from runtime.weights import Weight
 from tests.pallets.chainfiles import ENDOWMENT, account
 from tests.pallets.harness import Chain, Outcome, address, transfer
+from tests.pallets.proxies import (
+    ANY,
+    BASE,
+    FACTOR,
+    GOOD,
+    MARKET,
+    NON_TRANSFER,
+    PROVIDER,
+    REMARK,
+    act,
+    add,
+    batch,
+    create,
+    error,
+    proxy_admin,
+    remove,
+    reserved,
+    result_of,
+)
 
-ANY, NON_TRANSFER, MARKET = ProxyType.ANY, ProxyType.NON_TRANSFER, ProxyType.MARKET
-PROVIDER, SPONSOR = ProxyType.PROVIDER, ProxyType.SPONSOR
-GOOD = transfer(account("Eve"), 1_000)
-REMARK = RuntimeCall("System", "remark_with_event", {"remark": b"hello"})
-FILTERED = Module(ModuleErrorValue(0, bytes([5, 0, 0, 0])))
 NO_FUNDS = Token(TokenErrorKind.FUNDS_UNAVAILABLE)
-BASE, FACTOR = 20_000_000_000, 1_000_000_000
 ANNOUNCED_BASE, ANNOUNCED_FACTOR = 20_000_000_000, 2_000_000_000
-
-
-def error(kind: ProxyError) -> DispatchErrorValue:
-    return ModuleError(kind).to_scale()
-
-
-def reserved(chain: Chain, who: bytes) -> int:
-    with chain.runtime.at(chain.state):
-        return chain.runtime.system.account_data(who).reserved  # type: ignore[attr-defined, no-any-return]
-
-
-def add(chain: Chain, name: str, delegate: str, kind: ProxyType = ANY, delay: int = 0) -> Outcome:
-    return chain.submit(name, "Proxy", "add_proxy", delegate=address(delegate), proxy_type=kind, delay=delay)
-
-
-def remove(chain: Chain, name: str, delegate: str, kind: ProxyType = ANY, delay: int = 0) -> Outcome:
-    return chain.submit(name, "Proxy", "remove_proxy", delegate=address(delegate), proxy_type=kind, delay=delay)
-
-
-def proxy_call(real: bytes, call: RuntimeCall, kind: ProxyType | None = None) -> RuntimeCall:
-    return RuntimeCall("Proxy", "proxy", {"real": Id(real), "force_proxy_type": kind, "call": call})
-
-
-def act(chain: Chain, delegate: str, real: bytes, call: RuntimeCall, kind: ProxyType | None = None) -> Outcome:
-    return chain.block_with(delegate, proxy_call(real, call, kind))
-
-
-def batch(*calls: RuntimeCall, function: str = "batch") -> RuntimeCall:
-    return RuntimeCall("Utility", function, {"calls": calls})
-
-
-def result_of(outcome: Outcome) -> Any:
-    assert outcome.error is None
-    last = outcome.events[-1]
-    assert isinstance(last, ProxyExecuted)
-    return last.result
-
 
 # Who may act for whom
 
@@ -149,169 +107,6 @@ def test_a_deposit_that_cannot_be_held_adds_nothing() -> None:
     assert add(poor, "Bob", "Charlie").error == NO_FUNDS
     assert poor.submit("Bob", "Proxy", "create_pure", proxy_type=ANY, delay=0, index=0).error == NO_FUNDS
     assert poor.submit("Bob", "Proxy", "remove_proxies").error is None
-
-
-# What a kind allows
-
-
-@pytest.mark.parametrize("kind", ProxyType)
-@pytest.mark.parametrize("other", ProxyType)
-def test_a_superset_allows_everything_that_the_other_does(chain: Chain, kind: ProxyType, other: ProxyType) -> None:
-    calls = [RuntimeCall(pallet, function, {"proxy_type": other}) for pallet, function in chain.runtime.calls]
-    everything = all(ProxyFilter(kind)(call) for call in calls if ProxyFilter(other)(call))
-    assert is_superset(kind, other) == everything
-
-
-SPENDING = ("transfer_allow_death", "transfer_keep_alive", "transfer_all", "force_transfer", "force_set_balance")
-
-
-@pytest.mark.parametrize("kind", [NON_TRANSFER, MARKET, PROVIDER, SPONSOR])
-def test_limited_kinds_never_spend_nor_act_as_yet_another_account(chain: Chain, kind: ProxyType) -> None:
-    for function in SPENDING:
-        assert not allows(kind, RuntimeCall("Balances", function, {}))
-    for pallet, function in chain.runtime.calls:
-        if pallet in ("Multisig", "Sudo") or (pallet, function) in (("Proxy", "proxy"), ("Proxy", "proxy_announced")):
-            assert not ProxyFilter(kind)(RuntimeCall(pallet, function, {}))
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        GOOD,
-        batch(GOOD),
-        batch(GOOD, function="force_batch"),
-        batch(batch(batch(GOOD, function="batch_all")), function="force_batch"),
-        RuntimeCall("Utility", "if_else", {"main": GOOD, "fallback": GOOD}),
-        RuntimeCall("Utility", "if_else", {"main": RuntimeCall("Sudo", "remove_key", {}), "fallback": batch(GOOD)}),
-        RuntimeCall("Utility", "as_derivative", {"index": 0, "call": GOOD}),
-        RuntimeCall("Utility", "as_derivative", {"index": 0, "call": batch(GOOD)}),
-        RuntimeCall("Utility", "dispatch_as", {"as_origin": SystemOrigin(Signed(account("Bob"))), "call": GOOD}),
-        RuntimeCall("Utility", "with_weight", {"call": GOOD, "weight": Weight(10**9)}),
-        RuntimeCall("Multisig", "as_multi_threshold_1", {"other_signatories": (account("Dave"),), "call": GOOD}),
-        batch(RuntimeCall("Multisig", "as_multi_threshold_1", {"other_signatories": (account("Dave"),), "call": GOOD})),
-        proxy_call(account("Ferdie"), GOOD),
-        batch(proxy_call(account("Ferdie"), proxy_call(account("Bob"), GOOD))),
-        RuntimeCall("Sudo", "sudo", {"call": GOOD}),
-        RuntimeCall("Scheduler", "schedule", {"when": 9, "maybe_periodic": None, "priority": 0, "call": GOOD}),
-    ],
-)
-@pytest.mark.parametrize("kind", [NON_TRANSFER, MARKET, PROVIDER, SPONSOR])
-def test_no_nesting_of_calls_escapes_a_limited_kind(kind: ProxyType, call: RuntimeCall) -> None:
-    """Not even when the account is itself a proxy without limits, and has one of those as its own."""
-    chain = Chain()
-    add(chain, "Bob", "Charlie", kind)
-    add(chain, "Bob", "Ferdie")
-    add(chain, "Ferdie", "Bob")
-    shared = multi_account(tuple(sorted((account("Bob"), account("Dave")))), 1)
-    chain.submit("Dave", "Balances", "transfer_keep_alive", dest=Id(shared), value=10**6)
-    before = {name: chain.free(account(name)) for name in ("Bob", "Eve", "Ferdie")} | {"shared": chain.free(shared)}
-    act(chain, "Charlie", account("Bob"), call)
-    after = {name: chain.free(account(name)) for name in ("Bob", "Eve", "Ferdie")} | {"shared": chain.free(shared)}
-    assert after == before
-
-
-def test_the_error_of_a_filtered_call_says_that_it_was_filtered(chain: Chain) -> None:
-    add(chain, "Bob", "Charlie", NON_TRANSFER)
-    assert result_of(act(chain, "Charlie", account("Bob"), GOOD)) == Err(FILTERED)
-    outcome = act(chain, "Charlie", account("Bob"), batch(REMARK, GOOD, REMARK))
-    assert result_of(outcome) == Ok(None)
-    assert [type(event).__name__ for event in outcome.events] == [
-        "Remarked", "ItemCompleted", "BatchInterrupted", "ProxyExecuted",
-    ]  # fmt: skip
-    assert result_of(act(chain, "Charlie", account("Bob"), batch(REMARK, GOOD, function="batch_all"))) == Err(FILTERED)
-
-
-def test_a_market_proxy_works_on_the_market_only(chain: Chain) -> None:
-    add(chain, "Bob", "Charlie", MARKET)
-    ended = RuntimeCall("DatDot", "end_plan", {"plan": 7})
-    assert result_of(act(chain, "Charlie", account("Bob"), ended)) not in (Ok(None), Err(FILTERED))
-    assert result_of(act(chain, "Charlie", account("Bob"), REMARK)) == Err(FILTERED)
-
-
-def proxy_admin(function: str, kind: ProxyType, delegate: str = "Dave") -> RuntimeCall:
-    return RuntimeCall("Proxy", function, {"delegate": address(delegate), "proxy_type": kind, "delay": 0})
-
-
-def test_a_proxy_gives_and_takes_no_more_than_it_has(chain: Chain) -> None:
-    add(chain, "Bob", "Charlie", NON_TRANSFER)
-    add(chain, "Bob", "Ferdie", ANY)
-    for call in (
-        proxy_admin("add_proxy", ANY),
-        proxy_admin("add_proxy", MARKET),
-        proxy_admin("remove_proxy", ANY, "Ferdie"),
-        RuntimeCall("Proxy", "remove_proxies", {}),
-        batch(proxy_admin("add_proxy", ANY, "Charlie"), function="batch_all"),
-    ):
-        assert result_of(act(chain, "Charlie", account("Bob"), call)) == Err(FILTERED)
-    for kind in (NON_TRANSFER, PROVIDER):
-        assert result_of(act(chain, "Charlie", account("Bob"), proxy_admin("add_proxy", kind))) == Ok(None)
-    assert result_of(act(chain, "Ferdie", account("Bob"), RuntimeCall("Proxy", "remove_proxies", {}))) == Ok(None)
-    assert reserved(chain, account("Bob")) == 0
-
-
-def test_filters_of_different_depths_all_hold(chain: Chain) -> None:
-    add(chain, "Bob", "Charlie", ANY)
-    inner = batch(batch(REMARK, function="batch_all"), function="batch_all")
-    assert result_of(act(chain, "Charlie", account("Bob"), inner)) == Err(FILTERED)
-
-
-# Pure accounts
-
-
-def create(chain: Chain, name: str, kind: ProxyType = ANY, index: int = 0) -> bytes:
-    outcome = chain.submit(name, "Proxy", "create_pure", proxy_type=kind, delay=0, index=index)
-    assert outcome.error is None
-    created = outcome.events[-1]
-    assert isinstance(created, PureCreated)
-    assert (created.who, created.proxy_type, created.disambiguation_index) == (account(name), kind, index)
-    return created.pure
-
-
-def test_a_pure_account_is_derived_as_frame_does() -> None:
-    who = account("Alice")
-    height, extrinsic_index = (300).to_bytes(4, "little"), (2).to_bytes(4, "little")
-    entropy = b"modlpy/proxy____" + who + height + extrinsic_index + b"\x01" + b"\x07\x00"
-    assert pure_account(who, 300, 2, NON_TRANSFER, 7) == blake2b(entropy, digest_size=32).digest()
-
-
-def kill_call(created_at: int, **changed: Any) -> RuntimeCall:
-    arguments = {"spawner": address("Bob"), "proxy_type": ANY, "index": 0, "height": created_at, "ext_index": 1}
-    return RuntimeCall("Proxy", "kill_pure", {**arguments, **changed})
-
-
-def test_a_pure_account_lives_through_its_proxies_and_is_given_up_by_them(chain: Chain) -> None:
-    pure = create(chain, "Bob")
-    height = chain.header.number
-    assert pure == pure_account(account("Bob"), height, 1, ANY, 0)
-    assert reserved(chain, account("Bob")) == BASE + FACTOR
-    chain.submit("Dave", "Balances", "transfer_keep_alive", dest=Id(pure), value=10**12)
-    assert result_of(act(chain, "Bob", pure, GOOD)) == Ok(None)
-    assert result_of(act(chain, "Bob", pure, proxy_admin("add_proxy", ANY))) == Ok(None)
-    assert (reserved(chain, pure), reserved(chain, account("Bob"))) == (FACTOR, BASE + FACTOR)
-    for wrong in ({"index": 1}, {"ext_index": 0}, {"proxy_type": MARKET}, {"spawner": address("Dave")}, {"height": 0}):
-        refused = act(chain, "Bob", pure, kill_call(height, **wrong))
-        assert result_of(refused) == Err(error(ProxyError.NO_PERMISSION))
-    assert chain.block_with("Bob", kill_call(height)).error == error(ProxyError.NO_PERMISSION)
-    killed = act(chain, "Dave", pure, kill_call(height))
-    assert PureKilled(pure, account("Bob"), ANY, 0) in killed.events
-    assert (reserved(chain, pure), reserved(chain, account("Bob"))) == (0, 0)
-    assert act(chain, "Bob", pure, GOOD).error == error(ProxyError.NOT_PROXY)
-
-
-def test_a_pure_account_that_drops_its_proxies_gives_its_spawner_the_deposit_back(chain: Chain) -> None:
-    pure = create(chain, "Bob")
-    assert result_of(act(chain, "Bob", pure, RuntimeCall("Proxy", "remove_proxies", {}))) == Ok(None)
-    assert reserved(chain, account("Bob")) == 0
-
-
-def test_one_extrinsic_makes_each_pure_account_once(chain: Chain) -> None:
-    def spawn(index: int) -> RuntimeCall:
-        return RuntimeCall("Proxy", "create_pure", {"proxy_type": ANY, "delay": 0, "index": index})
-
-    twice = chain.block_with("Bob", batch(spawn(0), spawn(0), function="batch_all"))
-    assert twice.error == error(ProxyError.DUPLICATE)
-    assert chain.block_with("Bob", batch(spawn(0), spawn(1), function="batch_all")).error is None
-    assert reserved(chain, account("Bob")) == 2 * (BASE + FACTOR)
 
 
 # Announcements

@@ -1,0 +1,1 @@
+"""With the npm packages of Hypercore, in both directions."""

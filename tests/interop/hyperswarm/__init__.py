@@ -1,0 +1,1 @@
+"""With the npm package of Hyperswarm, on a network of this machine."""

@@ -1,0 +1,1 @@
+"""With clients of Substrate chains in JavaScript and Python, against `datdot dev`."""

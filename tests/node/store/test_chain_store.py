@@ -12,23 +12,11 @@ from trie import HexaryTrie
 
 from node.store.chain_store import ChainStore
 from node.store.database import MAX_KEY_BYTES
-from node.store.errors import StateUnavailable, StoreCorrupt, StoreError, StoreLocked, UnknownBlock
+from node.store.errors import StateUnavailable
 from node.store.state import BlockState
 from node.store.writer import InlineWriter, ThreadWriter
-from runtime.header import Header
-from runtime.trie import EMPTY_ROOT
+from tests.node.store.chains import NodesOf, extend, extend_fork
 from tests.node.store.conftest import Changes, Model, make_block, make_genesis, read_all
-
-
-async def extend(store: ChainStore, count: int, start: Header | None = None, *, best: bool = True) -> list[Header]:
-    headers = []
-    parent = start or store.best
-    for _ in range(count):
-        block = make_block(store, parent, {b"number": b"%d" % (parent.number + 1), b"of %d" % parent.number: b"x" * 40})
-        await store.commit(block, best=best)
-        parent = block.header
-        headers.append(parent)
-    return headers
 
 
 async def test_a_committed_block_is_found_by_hash_and_by_number(store: ChainStore) -> None:
@@ -120,16 +108,6 @@ async def test_forks_beside_the_folded_block_are_given_up(store: ChainStore) -> 
         store.state(fork[1].hash)
 
 
-async def extend_fork(store: ChainStore, parent: Header, count: int) -> list[Header]:
-    headers = []
-    for _ in range(count):
-        block = make_block(store, parent, {b"fork": b"f" * 40}, b"fork")
-        await store.commit(block, best=False)
-        parent = block.header
-        headers.append(parent)
-    return headers
-
-
 @pytest.mark.parametrize("seed", range(6))
 async def test_random_chains_with_forks_match_the_model_and_the_reference_trie(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
@@ -160,75 +138,6 @@ async def test_random_chains_with_forks_match_the_model_and_the_reference_trie(s
             for key, value in pairs.items():
                 rebuilt.set(key, value)
             assert rebuilt.root_hash == header.state_root
-    store.close()
-
-
-class NodesOf(dict[bytes, bytes]):
-    """The store's nodes as the mapping that HexaryTrie reads."""
-
-    def __init__(self, store: ChainStore) -> None:
-        super().__init__()
-        self.store = store
-
-    def __contains__(self, key: object) -> bool:
-        try:
-            self.store.get_node(key)  # type: ignore[arg-type]
-        except KeyError:
-            return False
-        return True
-
-    def __getitem__(self, key: bytes) -> bytes:
-        return self.store.get_node(key)
-
-
-async def count_nodes(store: ChainStore) -> int:
-    return len(store._database.items("nodes"))
-
-
-@pytest.mark.parametrize(("archive", "grows"), [(False, False), (True, True)])
-async def test_dead_nodes_are_erased_a_window_later_unless_archiving(
-    tmp_path: Path, archive: bool, grows: bool
-) -> None:
-    store = ChainStore.open(tmp_path, window_blocks=2, archive=archive, writer=InlineWriter())
-    store.put_genesis(make_genesis())
-    sizes = []
-    for round_number in range(40):
-        block = make_block(store, store.best, {b"key 001": b"%d" % round_number * 40}, b"%d" % round_number)
-        await store.commit(block, best=True)
-        sizes.append(await count_nodes(store))
-    assert (sizes[-1] > sizes[10]) is grows
-    store.close()
-
-
-async def test_nodes_of_forks_that_were_given_up_are_erased(tmp_path: Path) -> None:
-    plain = ChainStore.open(tmp_path / "plain", window_blocks=2, writer=InlineWriter())
-    forked = ChainStore.open(tmp_path / "forked", window_blocks=2, writer=InlineWriter())
-    for store in (plain, forked):
-        store.put_genesis(make_genesis())
-    fork_parent = forked.best
-    for index in range(3):
-        block = make_block(forked, fork_parent, {b"fork": b"%d" % index * 50, b"key 003": None}, b"fork")
-        await forked.commit(block, best=False)
-        fork_parent = block.header
-    for store in (plain, forked):
-        await extend(store, 12)
-    assert forked._database.items("nodes") == plain._database.items("nodes")
-    assert not [key for key, _ in forked._database.items("journal") if key[:8] < (11).to_bytes(8, "big")]
-    plain.close()
-    forked.close()
-
-
-async def test_a_value_that_comes_and_goes_keeps_its_nodes(tmp_path: Path) -> None:
-    store = ChainStore.open(tmp_path, window_blocks=2, writer=InlineWriter())
-    store.put_genesis(make_genesis())
-    for step in range(20):
-        value = [b"on" * 30, None, b"off" * 30][step % 3]
-        block = make_block(store, store.best, {b"switch": value, b"switch beside": b"on" * 30}, b"%d" % step)
-        await store.commit(block, best=True)
-        reader = HexaryTrie(NodesOf(store), store.best.state_root)
-        assert reader.get(b"switch") == (value or b"")
-        folded = HexaryTrie(NodesOf(store), store.folded.state_root)
-        assert folded.get(b"switch") == (store.state(store.folded.hash).get(b"switch") or b"")
     store.close()
 
 
@@ -266,81 +175,6 @@ async def test_a_key_that_no_table_could_hold_reads_as_absent(store: ChainStore)
     view = store.state(store.best.hash)
     assert view.get(b"") is None
     assert view.get(b"k" * (MAX_KEY_BYTES + 1)) is None
-
-
-async def test_a_key_longer_than_the_database_takes_is_refused_before_anything_is_written(store: ChainStore) -> None:
-    block = make_block(store, store.best, {b"k" * (MAX_KEY_BYTES + 1): b"value"})
-    with pytest.raises(StoreError, match="512 bytes"):
-        await store.commit(block, best=True)
-    assert store.header(block.header.hash) is None
-
-
-async def test_a_block_is_committed_once(store: ChainStore) -> None:
-    block = make_block(store, store.best, {b"new": b"value"})
-    await store.commit(block, best=True)
-    with pytest.raises(StoreError, match="already"):
-        await store.commit(block, best=True)
-
-
-async def test_a_block_on_an_unknown_or_folded_parent_is_refused(store: ChainStore) -> None:
-    headers = await extend(store, 6)
-    stranger = Header(b"\x07" * 32, 5, EMPTY_ROOT, EMPTY_ROOT)
-    for parent in (stranger, headers[0]):
-        block = make_block(store, headers[-1], {b"new": b"value"})
-        orphan = Header(parent.hash, parent.number + 1, block.header.state_root, EMPTY_ROOT)
-        with pytest.raises(StateUnavailable):
-            await store.commit(type(block)(orphan, (), block.changes, block.trie, ()), best=True)
-
-
-async def test_only_a_block_of_the_best_chain_can_be_finalized(store: ChainStore) -> None:
-    base = (await extend(store, 1))[0]
-    await extend(store, 2)
-    fork = (await extend_fork(store, base, 1))[0]
-    with pytest.raises(StoreError, match="best chain"):
-        await store.finalize(fork.hash)
-    with pytest.raises(UnknownBlock):
-        await store.finalize(b"\x09" * 32)
-    assert store.finalized.number == 0
-
-
-async def test_the_best_chain_cannot_leave_the_finalized_block(store: ChainStore) -> None:
-    base = (await extend(store, 1))[0]
-    tip = (await extend(store, 1))[0]
-    fork = (await extend_fork(store, base, 2))[1]
-    await store.finalize(tip.hash)
-    with pytest.raises(StoreError, match="finalized"):
-        await store.set_best(fork.hash)
-    assert store.best == tip
-
-
-async def test_a_failed_write_leaves_the_store_as_it_was(store: ChainStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    headers = await extend(store, 5)
-    state = read_all(store, store.folded.hash)
-    block = make_block(store, store.best, {b"new": b"value"})
-
-    async def failing(self: InlineWriter, job: object) -> None:
-        raise StoreError("no room")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(InlineWriter, "run", failing)
-        with pytest.raises(StoreError, match="no room"):
-            await store.commit(block, best=True)
-    assert store.best == headers[-1]
-    assert read_all(store, store.folded.hash) == state
-    assert not store.has_state(block.header.hash)
-    await store.commit(block, best=True)
-    assert store.best == block.header
-
-
-async def test_a_full_database_says_so_and_stays_usable(tmp_path: Path) -> None:
-    store = ChainStore.open(tmp_path, writer=InlineWriter(), map_size_bytes=1 << 18)
-    store.put_genesis(make_genesis())
-    big = make_block(store, store.best, {b"big %d" % index: b"x" * 4000 for index in range(100)})
-    with pytest.raises(StoreError, match="full"):
-        await store.commit(big, best=True)
-    await store.commit(make_block(store, store.best, {b"small": b"value"}), best=True)
-    assert store.best.number == 1
-    store.close()
 
 
 async def test_readers_beside_a_write_get_the_right_value_or_a_refusal(tmp_path: Path) -> None:
@@ -389,54 +223,3 @@ async def test_writes_work_beside_the_event_loop(tmp_path: Path) -> None:
     assert store.folded == headers[2]
     assert store.state(headers[-1].hash).get(b"number") == b"5"
     store.close()
-
-
-def test_a_second_opening_is_refused_in_one_sentence(store: ChainStore) -> None:
-    with pytest.raises(StoreLocked, match=r"in use by process \d+"):
-        ChainStore.open(store._database.path)
-
-
-def test_an_empty_store_says_that_it_is_empty(tmp_path: Path) -> None:
-    store = ChainStore.open(tmp_path)
-    assert store.is_empty
-    with pytest.raises(StoreError, match="genesis"):
-        _ = store.best
-    store.close()
-
-
-def test_a_second_genesis_is_refused(store: ChainStore) -> None:
-    with pytest.raises(StoreError, match="already has a genesis"):
-        store.put_genesis(make_genesis({b"other": b"state"}))
-
-
-def test_a_database_of_another_layout_is_refused(tmp_path: Path) -> None:
-    store = ChainStore.open(tmp_path)
-    with store._database.write() as txn:
-        txn.put(b"schema", b"99", db=store._database.tables["meta"])
-    store.close()
-    with pytest.raises(StoreCorrupt, match="layout 99"):
-        ChainStore.open(tmp_path)
-
-
-@pytest.mark.parametrize(("table", "message"), [("journal", "not in the journal"), ("headers", "lacks the header")])
-async def test_a_database_that_lacks_a_part_is_refused(tmp_path: Path, table: str, message: str) -> None:
-    store = ChainStore.open(tmp_path, window_blocks=2, writer=InlineWriter())
-    store.put_genesis(make_genesis())
-    await extend(store, 1)
-    with store._database.write() as txn:
-        txn.drop(store._database.tables[table], delete=False)
-    store.close()
-    with pytest.raises(StoreCorrupt, match=message):
-        ChainStore.open(tmp_path)
-
-
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "data.mdb").write_bytes(b"not a database" * 1000)
-    with pytest.raises(StoreCorrupt):
-        ChainStore.open(tmp_path)
-
-
-def test_a_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="cannot be used"):
-        ChainStore.open(tmp_path / "file")

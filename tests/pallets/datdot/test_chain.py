@@ -24,7 +24,8 @@ from runtime.origin import Origin
 from runtime.state import DictState
 from runtime.transition import BlockExecution, execute_block
 from runtime.weights import Weight
-from tests.pallets.datdot.world import EPOCH_SLOTS, GENEROUS, SLOT_MS, Person, World
+from tests.pallets.datdot.people import GENEROUS, Person
+from tests.pallets.datdot.world import EPOCH_SLOTS, SLOT_MS, World
 
 CONSTANTS = {"Randomness": {"EpochSlots": EPOCH_SLOTS}}
 

@@ -19,7 +19,8 @@ from runtime.call import RuntimeCall
 from runtime.errors import ExhaustedError, ModuleError
 from runtime.origin import Root
 from runtime.state import Overlay
-from tests.pallets.datdot.world import World, core, key_pair, offer_arguments, plan_arguments
+from tests.pallets.datdot.people import core, key_pair, offer_arguments, plan_arguments
+from tests.pallets.datdot.world import World
 
 FREE = Prices(0, 0, 0, 0, 0)
 LAST_BLOCK = 2**32 - 1

@@ -16,7 +16,8 @@ from pallets.datdot.events import (
     Refunded,
 )
 from pallets.datdot.types import AmendmentState, ChallengeState, ContractState, PlanState, Role
-from tests.pallets.datdot.world import GENEROUS, World, core
+from tests.pallets.datdot.people import GENEROUS, core
+from tests.pallets.datdot.world import World
 
 
 def test_the_worked_timeline_of_one_authority() -> None:

@@ -20,7 +20,8 @@ from pallets.datdot.events import (
 )
 from pallets.datdot.types import ContractState, PlanState, Role
 from runtime.origin import Origin
-from tests.pallets.datdot.world import GENEROUS, GIB, Person, World, core, offer_arguments, plan_arguments
+from tests.pallets.datdot.people import GENEROUS, GIB, Person, core, offer_arguments, plan_arguments
+from tests.pallets.datdot.world import World
 
 
 def test_a_plan_runs_from_escrow_to_refund_and_pays_everybody_who_worked(market: World) -> None:

@@ -20,7 +20,8 @@ from pallets.datdot.events import (
 )
 from pallets.datdot.proofs import draw_checks
 from pallets.datdot.types import AmendmentKind, ChallengeState, ContractState, LaneRef, Role
-from tests.pallets.datdot.world import Person, World
+from tests.pallets.datdot.people import Person
+from tests.pallets.datdot.world import World
 
 PRICE = 1_700_000
 

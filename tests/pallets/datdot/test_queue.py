@@ -10,7 +10,8 @@ from pallets.datdot.config import DatDotConfig
 from pallets.datdot.events import AmendmentQueued, HostingStarted, NewAmendment, Paid
 from pallets.datdot.types import ContractState, Role
 from runtime.state import Overlay
-from tests.pallets.datdot.world import GIB, World, core, offer_arguments, plan_arguments
+from tests.pallets.datdot.people import GIB, core, offer_arguments, plan_arguments
+from tests.pallets.datdot.world import World
 
 
 def test_a_plan_without_providers_waits_and_starts_when_they_come(world: World) -> None:

@@ -1,35 +1,20 @@
 """A whole market in memory: a real runtime, block by block, and people who do their work or refuse to."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, cast
 
-from hypercore.crypto import KeyPair
 from hypercore.io.core import Core
-from hypercore.proof import create_range_proof, encode_block_sizes_proof
 from pallets.aura import AURA_ENGINE, Aura, AuraConfig
 from pallets.balances import Balances, BalancesConfig
 from pallets.datdot import queries
-from pallets.datdot.components import (
-    Components,
-    DatasetInput,
-    FeedInput,
-    FormInput,
-    KeyProofs,
-    LeafEvidence,
-    PlanInput,
-    ProgramInput,
-    Resources,
-    RoleOffer,
-    Stored,
-)
+from pallets.datdot.components import KeyProofs, LeafEvidence, Stored
 from pallets.datdot.config import DatDotConfig
 from pallets.datdot.events import DatDotError, NewAmendment, NewStorageChallenge
 from pallets.datdot.pallet import DatDot
 from pallets.datdot.sealing import LaneKey, LaneTree, commitment_message
-from pallets.datdot.types import Amendment, Contract, Plan, PlanFunds, Prices, Role, StorageChallenge
+from pallets.datdot.types import Amendment, Contract, Plan, PlanFunds, Role, StorageChallenge
 from pallets.randomness import Randomness, RandomnessConfig
 from pallets.randomness.onion import OnionLayers
 from pallets.randomness.types import OnionReveal, onion_item
@@ -47,63 +32,19 @@ from runtime.origin import Origin, Signed
 from runtime.state import DictState
 from runtime.transition import BlockExecution, ExecutedBlock
 from runtime.version import RuntimeVersion
+from tests.pallets.datdot.people import DAT, Person, core, offer_arguments, plan_arguments
 
-DAT = 10**9
 WEALTH = 10**6 * DAT
-GENEROUS = 100_000 * DAT
-GIB = 2**30
 EPOCH_SLOTS = 4_096
 SLOT_MS = 1_000
-FREE_ASK = Prices(0, 0, 0, 0, 0)
 LEAF_BYTES = 1_024
-CHUNK_BYTES = 900
 VERSION = RuntimeVersion("datdot", "test", 1, 1, 1, (), 1, 1)
 PROPERTIES = {"ss58Format": 42, "tokenDecimals": 9, "tokenSymbol": "DAT"}
-
-
-@dataclass(frozen=True)
-class Person:
-    """An account with its two keys."""
-
-    name: str
-
-    @property
-    def account(self) -> bytes:
-        return self.login.public_key
-
-    @property
-    def login(self) -> KeyPair:
-        return key_pair(f"{self.name}/account")
-
-    @property
-    def noise(self) -> KeyPair:
-        return key_pair(f"{self.name}/noise")
-
-    @property
-    def signing(self) -> KeyPair:
-        return key_pair(f"{self.name}/signing")
-
-
-@cache
-def key_pair(name: str) -> KeyPair:
-    return KeyPair.from_seed(hashlib.blake2b(name.encode(), digest_size=32).digest())
 
 
 @cache
 def onion(authority: int) -> OnionLayers:
     return OnionLayers(bytes([authority]) * 32, 0, EPOCH_SLOTS)
-
-
-@cache
-def core(length: int, name: str = "feed") -> Core:
-    """A hypercore with chunks of `CHUNK_BYTES` bytes."""
-    made = Core.create(None, key_pair=key_pair(name))
-    made.append([bytes([index % 251]) * CHUNK_BYTES for index in range(length)])
-    return made
-
-
-def sizes_proof(source: Core, first: int, last: int) -> bytes:
-    return encode_block_sizes_proof(create_range_proof(source.view(), first, last))
 
 
 def lane_of(amendment_id: int, position: int, chunks: int, chunk_bytes: int = 1_500) -> tuple[bytes, LaneTree]:
@@ -390,44 +331,3 @@ class World:
 
 
 LANE_KEY = LaneKey((1 << 1_023) | 1)
-
-
-def offer_arguments(
-    roles: Iterable[Role], capacity: int, *, storage: int = GIB, components: Components | None = None, **form: Any
-) -> dict[str, Any]:
-    defaults: dict[str, Any] = {
-        "from_": None,
-        "until": None,
-        "timetables": (),
-        "regions": (),
-        "performances": (),
-        "resources": -1,
-        "ask": FREE_ASK,
-    }
-    given = components or Components(resources=(Resources(storage, 10**7, 10**7),))
-    return {
-        "form": FormInput(**(defaults | form)),
-        "components": given,
-        "roles": tuple(RoleOffer(role, capacity) for role in roles),
-    }
-
-
-def plan_arguments(
-    feed: Core,
-    ranges: Sequence[tuple[int, int]],
-    until: int,
-    *,
-    from_: int | None = None,
-    deposit: int = GENEROUS,
-    prices: Prices | None = None,
-    proofs: Sequence[bytes] | None = None,
-    **components: Any,
-) -> dict[str, Any]:
-    given = [sizes_proof(feed, first, last) for first, last in ranges] if proofs is None else proofs
-    dataset = DatasetInput(-1, tuple(ranges), tuple(given))
-    program = (ProgramInput((-1,), (), ()),)
-    return {
-        "plan": PlanInput(from_, until, program, prices),
-        "components": Components(feeds=(FeedInput(feed.key, feed.head_proof()),), datasets=(dataset,), **components),
-        "deposit": deposit,
-    }

@@ -13,7 +13,8 @@ from pallets.datdot.events import DatDotError, NewContract, NewFeed, NewPlan
 from pallets.datdot.rewards import default_prices, required_escrow
 from pallets.datdot.types import PLAN_ESCROW, ContractState, PlanState, Prices, Role
 from runtime.origin import Root
-from tests.pallets.datdot.world import GENEROUS, WEALTH, World, core, key_pair, plan_arguments, sizes_proof
+from tests.pallets.datdot.people import GENEROUS, core, key_pair, plan_arguments, sizes_proof
+from tests.pallets.datdot.world import WEALTH, World
 
 
 @pytest.fixture

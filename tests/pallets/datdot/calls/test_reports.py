@@ -17,7 +17,8 @@ from pallets.datdot.events import (
 )
 from pallets.datdot.types import AmendmentKind, AmendmentState, ContractState, PlanState, Role
 from runtime.origin import Root
-from tests.pallets.datdot.world import Person, World
+from tests.pallets.datdot.people import Person
+from tests.pallets.datdot.world import World
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pallets.datdot import items
 from pallets.datdot.components import Components, Performance, Region, Resources, RoleOffer, Timetable
 from pallets.datdot.events import DatDotError, NewUser, Registered
 from pallets.datdot.types import Role
-from tests.pallets.datdot.world import GIB, Person, World, offer_arguments
+from tests.pallets.datdot.people import GIB, Person, offer_arguments
+from tests.pallets.datdot.world import World
 
 STORAGE = Resources(GIB, 1, 1)
 
