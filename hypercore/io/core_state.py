@@ -8,13 +8,12 @@ from hypercore.conflict import Conflict
 from hypercore.demand import Unknown, locate
 from hypercore.errors import BlockNotAvailable, CoreClosed, LocalProtocolError, StoreCorrupt
 from hypercore.io.events import BlockSource
+from hypercore.io.offsets import BlockOffsets
 from hypercore.io.store import Store
 from hypercore.manifest import Manifest, Verifier, verifier_for
 from hypercore.merkle import Node, NodeReader
 from hypercore.proof import HeadProof, SignedHead, TreeView, encode_head_proof
 from hypercore.quorum import needs_quorum
-
-REMEMBERED_OFFSETS_MAXIMUM = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,7 @@ class CoreState:
         self._closed = False
         self._roots: tuple[Node, ...] = ()
         self._contiguous = 0
-        # Byte offsets of blocks that were read or written lately, and of those behind them, in the present fork.
-        self._offsets: dict[int, int] = {}
+        self._offsets = BlockOffsets()
         self._signed = True
         self._conflict: Conflict | None = None
         self._load()
@@ -178,8 +176,8 @@ class CoreState:
             if value is None:
                 raise BlockNotAvailable(f"the source of block {index} did not deliver it")
         else:
-            offset = self._byte_offset(self.read_node, self.length, index)
-            self._remember_offset(index, offset, leaf.size)
+            offset = self._offsets.find(self.read_node, index)
+            self._offsets.remember(index + 1, offset + leaf.size)
             value = self._store.read_data(offset, leaf.size)
         if crypto.leaf_hash(value) == leaf.hash:
             return value
@@ -240,16 +238,6 @@ class CoreState:
     def _awaits_quorum(self) -> bool:
         """True when the head is signed by one signer's own part only."""
         return needs_quorum(self.manifest) and len(self.signature) == crypto.SIGNATURE_SIZE
-
-    def _byte_offset(self, read: NodeReader, length: int, index: int) -> int:
-        known = self._offsets.get(index)
-        return merkle.byte_offset(read, length, 2 * index) if known is None else known
-
-    def _remember_offset(self, index: int, offset: int, size: int) -> None:
-        if len(self._offsets) >= REMEMBERED_OFFSETS_MAXIMUM:
-            self._offsets.clear()
-        self._offsets[index] = offset
-        self._offsets[index + 1] = offset + size
 
     def _data_range(self, start: int, end: int) -> tuple[int, int]:
         """(first byte, count) of blocks that are here, one after another."""
