@@ -7,7 +7,7 @@ REMEMBERED_BLOCKS_MAXIMUM = 8192
 
 
 class BlockOffsets:
-    """The byte offsets of blocks of one fork. Those found lately are remembered, so neighbours are found in few steps."""
+    """The byte offsets of blocks of one fork; what was found lately is remembered, so that it takes few steps."""
 
     def __init__(self) -> None:
         self._known: dict[int, int] = {}
