@@ -1,54 +1,34 @@
-"""Where the blocks of a core begin, in bytes from the start of its log."""
+"""Where blocks begin: byte offsets, found from the sizes of tree nodes and remembered."""
 
-from collections.abc import Iterable, Mapping
-
-from hypercore import flat_tree, merkle
+from hypercore import merkle
 from hypercore.merkle import NodeReader
 
-REMEMBERED_MAXIMUM = 4096
-MILESTONES_MAXIMUM = 16_384
-MILESTONE_BLOCKS = 64
-"""Any offset is found from the nearest multiple of this: the tree in between is one page of the file `tree`."""
+REMEMBERED_BLOCKS_MAXIMUM = 8192
 
 
 class BlockOffsets:
-    """The offsets of the present fork. Those of blocks that were read or written lately are remembered."""
+    """The byte offsets of blocks of one fork; what was found lately is remembered, so that it takes few steps."""
 
-    def __init__(self, read_node: NodeReader) -> None:
-        self._read_node = read_node
-        self._remembered: dict[int, int] = {}
-        self._milestones: dict[int, int] = {0: 0}
+    def __init__(self) -> None:
+        self._known: dict[int, int] = {}
 
-    @property
-    def remembered(self) -> Mapping[int, int]:
-        """Those that need no tree."""
-        return self._remembered
+    def find(self, read: NodeReader, block: int) -> int:
+        """Bytes before a block; raises `BlockNotAvailable` when a node on the left of its path is not stored."""
+        known = self._known.get(block)
+        if known is not None or block == 0:
+            return known or 0
+        # The largest perfect tree that ends where the block begins is a left sibling on its path, or a full root.
+        span = block & -block
+        offset = self.find(read, block - span) + merkle.require(read, 2 * block - span - 1).size
+        self.remember(block, offset)
+        return offset
 
-    def find(self, index: int) -> int:
-        """The offset of a block of the log; raises `BlockNotAvailable` when the tree on its left is not stored."""
-        known = self._remembered.get(index)
-        if known is not None:
-            return known
-        milestone = index - index % MILESTONE_BLOCKS
-        start = self._milestones.get(milestone)
-        if start is None:
-            start = self._bytes_of(flat_tree.full_roots(milestone))
-            if len(self._milestones) >= MILESTONES_MAXIMUM:
-                self._milestones.clear()
-            self._milestones[milestone] = start
-        return start + self._bytes_of(flat_tree.cover(milestone, index))
+    def remember(self, block: int, offset: int) -> None:
+        """Keep an offset that is known from elsewhere."""
+        if len(self._known) >= REMEMBERED_BLOCKS_MAXIMUM:
+            self._known.clear()
+        self._known[block] = offset
 
-    def remember(self, index: int, offset: int, size: int) -> None:
-        """Keeps the offset of a block of `size` bytes, and that of the one behind it."""
-        if len(self._remembered) >= REMEMBERED_MAXIMUM:
-            self._remembered.clear()
-        self._remembered[index] = offset
-        self._remembered[index + 1] = offset + size
-
-    def clear(self) -> None:
-        """Forgets all: another fork begins."""
-        self._remembered.clear()
-        self._milestones.clear()
-
-    def _bytes_of(self, nodes: Iterable[int]) -> int:
-        return sum([merkle.require(self._read_node, node).size for node in nodes])
+    def forget(self) -> None:
+        """The log is another one now."""
+        self._known.clear()

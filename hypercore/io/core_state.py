@@ -50,7 +50,8 @@ class CoreState:
         self._closed = False
         self._roots: tuple[Node, ...] = ()
         self._contiguous = 0
-        self._offsets = BlockOffsets(store.read_node)
+        self._discovery_key = crypto.discovery_key(store.identity.key)
+        self._offsets = BlockOffsets()
         self._signed = True
         self._conflict: Conflict | None = None
         self._load()
@@ -63,7 +64,7 @@ class CoreState:
     @property
     def discovery_key(self) -> bytes:
         """32 bytes that find the core without giving its key away."""
-        return crypto.discovery_key(self.key)
+        return self._discovery_key
 
     @property
     def public_id(self) -> str:
@@ -184,8 +185,8 @@ class CoreState:
             if value is None:
                 raise BlockNotAvailable(f"the source of block {index} did not deliver it")
         else:
-            offset = self._offsets.find(index)
-            self._offsets.remember(index, offset, leaf.size)
+            offset = self._offsets.find(self.read_node, index)
+            self._offsets.remember(index + 1, offset + leaf.size)
             value = self._store.read_data(offset, leaf.size)
         if crypto.leaf_hash(value) == leaf.hash:
             return value

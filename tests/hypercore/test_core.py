@@ -194,8 +194,7 @@ def test_what_follows_a_truncation_replaces_what_was_there(tmp_path: Path, key_p
 
 @pytest.mark.parametrize("remembered", [1, 3, 4096])
 def test_blocks_are_found_in_any_order_in_every_fork(remembered: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(block_offsets, "REMEMBERED_MAXIMUM", remembered)
-    monkeypatch.setattr(block_offsets, "MILESTONES_MAXIMUM", remembered)
+    monkeypatch.setattr(block_offsets, "REMEMBERED_BLOCKS_MAXIMUM", remembered)
     generator = random.Random(remembered)
     core, blocks = Core.create(), list[bytes]()
     for length in (200, 130, 64, 1):
