@@ -59,7 +59,7 @@ class Finding:
         """Announce while the block of code runs. Raises StartRefused when the Hyperswarm bridge does not start."""
         async with AsyncExitStack() as stack:
             lan = await _local_network(listen_host, stack) if config.lan else None
-            hyperswarm = await _bridge(config, stack) if config.hyperswarm else None
+            hyperswarm = await stack.enter_async_context(open_bridge(config)) if config.hyperswarm else None
             yield cls(lan, hyperswarm)
 
     @asynccontextmanager
@@ -84,12 +84,16 @@ async def _local_network(listen_host: str, stack: AsyncExitStack) -> LanDiscover
         return None
 
 
-async def _bridge(config: FindingConfig, stack: AsyncExitStack) -> Hyperswarm:
-    try:
-        command, directory = bridge_command()
-        opening = open_hyperswarm(command, directory=directory, bootstrap=config.hyperswarm_bootstrap)
-        return await stack.enter_async_context(opening)
-    except Exception as error:
-        if refusal := first_of(error, (BridgeMissing, BridgeFailed)):
-            raise StartRefused(str(refusal)) from None
-        raise
+@asynccontextmanager
+async def open_bridge(config: FindingConfig) -> AsyncIterator[Hyperswarm]:
+    """The Hyperswarm bridge while the block of code runs; raises StartRefused when it does not start."""
+    async with AsyncExitStack() as stack:
+        try:
+            command, directory = bridge_command()
+            opening = open_hyperswarm(command, directory=directory, bootstrap=config.hyperswarm_bootstrap)
+            hyperswarm = await stack.enter_async_context(opening)
+        except Exception as error:
+            if refusal := first_of(error, (BridgeMissing, BridgeFailed)):
+                raise StartRefused(str(refusal)) from None
+            raise
+        yield hyperswarm

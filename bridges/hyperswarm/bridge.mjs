@@ -5,12 +5,13 @@
 // Standard input, JSON lines:
 //
 //   {"socket": PATH, "bootstrap": [{"host", "port"}…] or null, "loopback": BOOLEAN, "maxPeers": N}     first
-//   {"join": TOPIC (hex), "swarm": N, "server": true, "client": false}
+//   {"join": TOPIC (hex), "swarm": N, "server": BOOLEAN, "client": BOOLEAN}    announce it, look for who does
 //   {"leave": TOPIC (hex), "swarm": N}
 //
 // Each number N is an identity of its own (a key pair of this run). The end of standard input ends the program.
 //
-// Standard output, JSON lines: {"event": "ready"}, {"event": "joined", "topic", "swarm"} once the topic is announced.
+// Standard output, JSON lines: {"event": "ready"}, {"event": "joined", "topic", "swarm"} once the topic is
+// announced, or was looked for once.
 //
 // The local socket, one connection per Hyperswarm connection: a greeting of 99 bytes, then messages both ways, each
 // behind a 3-byte little-endian length:

@@ -10,13 +10,11 @@ from hypercore.demand import Unknown, locate
 from hypercore.errors import BlockNotAvailable, CoreClosed, LocalProtocolError, StoreCorrupt
 from hypercore.io.block_offsets import BlockOffsets
 from hypercore.io.events import BlockSource
-from hypercore.io.store import REPAIR_ADVICE, Store
+from hypercore.io.store import Store
 from hypercore.manifest import Manifest, Verifier, verifier_for
 from hypercore.merkle import Node, NodeReader
 from hypercore.proof import HeadProof, SignedHead, TreeView, encode_head_proof
 from hypercore.quorum import needs_quorum
-
-_MEND_ADVICE = "`datdot core check --repair` (`check_core`) computes it again where it can"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +190,7 @@ class CoreState:
             return value
         if self._source is not None:
             raise BlockNotAvailable(f"block {index} is neither in its source nor in the store")
-        raise StoreCorrupt(f"the stored bytes of block {index} are lost or damaged; {REPAIR_ADVICE}")
+        raise StoreCorrupt(f"the stored bytes of block {index} are lost or damaged; {self._store.advice}")
 
     def block_bytes(self, index: int) -> int:
         """The size of a block that is here, or of which a proof came; raises `BlockNotAvailable`."""
@@ -236,11 +234,11 @@ class CoreState:
         try:
             self._roots = merkle.read_roots(self.read_node, head.length)
         except BlockNotAvailable as error:
-            raise StoreCorrupt(f"the tree lost a root of the head: {error}; {_MEND_ADVICE}") from None
+            raise StoreCorrupt(f"the tree lost a root of the head: {error}; {self._store.advice}") from None
         self._contiguous = self._store.bitfield.first_unset()
         self._signed = not head.length or self._verifier_now().verify(self._roots, self.fork, self.signature)
         if not self._signed and not self._awaits_quorum():
-            raise StoreCorrupt(f"the stored tree does not match its signature; {_MEND_ADVICE}")
+            raise StoreCorrupt(f"the stored tree does not match its signature; {self._store.advice}")
         frozen = self._store.conflict()
         self._conflict = Conflict.decode(frozen) if frozen is not None else None
 

@@ -40,7 +40,7 @@ class RandomFile(Protocol):
 
 
 class Directory(Protocol):
-    """The few named files of one store."""
+    """The few named files of one store; its `str` says for messages where they are."""
 
     def lock(self) -> None:
         """Become the only user; raises `StoreLocked`."""
@@ -101,6 +101,9 @@ class DiskDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.path)
 
     def lock(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -206,6 +209,9 @@ class MemoryDirectory:
         self._files: dict[str, MemoryFile] = {}
         self._small: dict[str, bytes] = {}
         self._locked = False
+
+    def __str__(self) -> str:
+        return "memory"
 
     def lock(self) -> None:
         if self._locked:

@@ -1,8 +1,9 @@
-"""Readers who know only Hyperswarm: a program beside this one that holds Hyperswarm connections for our replications.
+"""Peers who know only Hyperswarm: a program beside this one that holds Hyperswarm connections for our replications.
 
     async with open_hyperswarm([node, bridge], directory=folder) as hyperswarm:
         identity = hyperswarm.serve(replication)             # one Hyperswarm identity for each replication
-        identity.join_only([core.discovery_key])
+        identity.join_only([core.discovery_key])             # its readers find us
+        hyperswarm.read(other).join_only([key])              # we find who serves it
 
 The program (`bridges/hyperswarm`, from npm) speaks to the Hyperswarm network and ends its encryption; each connection
 reaches us over a Unix socket in a directory that only this user can open, see `hypercore.bridged_link`. It is started
@@ -20,6 +21,7 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -53,19 +55,28 @@ class BridgeFailed(HypercoreError):
 
 
 class HyperswarmIdentity:
-    """One replication as a peer of Hyperswarm, under a key pair that the bridge makes; made by `Hyperswarm.serve`."""
+    """One replication as a peer of Hyperswarm, under a key pair that the bridge makes.
+
+    Made by `Hyperswarm.serve`, which announces what is joined, or by `Hyperswarm.read`, which looks for who did.
+    """
 
     def __init__(self, hyperswarm: Hyperswarm, number: int) -> None:
         self._hyperswarm = hyperswarm
         self._number = number
 
     def join_only(self, discovery_keys: Iterable[bytes]) -> None:
-        """Announces exactly these cores from now on."""
+        """Announces exactly these cores, or looks for them, from now on."""
         self._hyperswarm.set_topics(self._number, discovery_keys)
 
     async def announced(self, discovery_key: bytes) -> None:
-        """Waits until readers of Hyperswarm can find a core that was joined."""
+        """Waits until readers of Hyperswarm can find a core that was joined, or peers were looked for once."""
         await self._hyperswarm.announced((self._number, discovery_key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    replication: Replication
+    announces: bool
 
 
 class Hyperswarm:
@@ -76,18 +87,25 @@ class Hyperswarm:
         self._command = list(command)
         self._directory = directory
         self._settings = settings
-        self._replications: list[Replication] = []
+        self._identities: list[_Identity] = []
         self._wanted: dict[Topic, None] = {}
         self._announced: dict[Topic, None] = {}
         self._changed = trio.Event()
         self._last_words: deque[str] = deque(maxlen=MAX_LAST_WORDS)
 
     def serve(self, replication: Replication) -> HyperswarmIdentity:
-        """A further identity, whose connections `replication` gets; at most MAX_IDENTITIES."""
-        if len(self._replications) >= MAX_IDENTITIES:
+        """A further identity that announces cores, whose connections `replication` gets; at most MAX_IDENTITIES."""
+        return self._new_identity(_Identity(replication, announces=True))
+
+    def read(self, replication: Replication) -> HyperswarmIdentity:
+        """A further identity that looks for who announces cores, and connects `replication` to them."""
+        return self._new_identity(_Identity(replication, announces=False))
+
+    def _new_identity(self, identity: _Identity) -> HyperswarmIdentity:
+        if len(self._identities) >= MAX_IDENTITIES:
             raise BridgeFailed(f"more than {MAX_IDENTITIES} identities in one bridge")
-        self._replications.append(replication)
-        return HyperswarmIdentity(self, len(self._replications) - 1)
+        self._identities.append(identity)
+        return HyperswarmIdentity(self, len(self._identities) - 1)
 
     def set_topics(self, number: int, discovery_keys: Iterable[bytes]) -> None:
         """The topics of one identity, in place of those before; what exceeds MAX_TOPICS in all is left out."""
@@ -163,7 +181,9 @@ class Hyperswarm:
                     await _send_line(stdin, {"leave": key.hex(), "swarm": number})
                 for number, key in [topic for topic in self._wanted if topic not in told]:
                     told[number, key] = None
-                    await _send_line(stdin, {"join": key.hex(), "swarm": number, "server": True, "client": False})
+                    announces = self._identities[number].announces
+                    join = {"join": key.hex(), "swarm": number, "server": announces, "client": not announces}
+                    await _send_line(stdin, join)
                 if self._wanted.keys() == told.keys():
                     await changed.wait()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -202,10 +222,12 @@ class Hyperswarm:
             except (RemoteProtocolError, trio.TooSlowError, trio.BrokenResourceError) as error:
                 log.warning("a connection to the bridge's socket is refused: %s", error)
                 return
-            if greeting.swarm >= len(self._replications) or self._replications[greeting.swarm].is_full:
+            if greeting.swarm >= len(self._identities):
+                return
+            replication = self._identities[greeting.swarm].replication
+            if replication.is_full:
                 return
             link = BridgedLink(greeting)
-            replication = self._replications[greeting.swarm]
             await replication.attach(stream, is_initiator=greeting.is_initiator, link=link).ended.wait()
 
 

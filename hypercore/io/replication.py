@@ -134,19 +134,21 @@ class Replication:
         return core.length
 
     async def catch_up(self, core: Core, *, timeout_seconds: float | None = None) -> int:
-        """Waits for the newest log that the peers of now have, once each of them told; returns its length.
-
-        Peers that are silent for HEAD_SECONDS are not waited for.
-        """
-        replicator = self.add(core)
-        with trio.move_on_after(HEAD_SECONDS):
-            while any(session.awaits_head(replicator) for session in self.sessions):
-                await self._peer_told.wait()
+        """Waits for the newest log that the peers of now have, as far as `hear_of` hears of it; returns its length."""
+        replicator = await self.hear_of(core)
         heads = [peer.remote for peer in replicator.peers if peer.remote is not None]
         fork, length = max(((head.fork, head.length) for head in heads), default=(0, 0))
         what = f"a log of {length} blocks of fork {fork}"
         await self._until(core, lambda: (core.fork, core.length) >= (fork, length), timeout_seconds, what)
         return core.length
+
+    async def hear_of(self, core: Core) -> Replicator:
+        """Waits until each peer of now has told its head of `core`, or refused it; at most HEAD_SECONDS."""
+        replicator = self.add(core)
+        with trio.move_on_after(HEAD_SECONDS):
+            while any(session.awaits_head(replicator) for session in self.sessions):
+                await self._peer_told.wait()
+        return replicator
 
     async def download(
         self, core: Core, start: int = 0, end: int | None = None, *, timeout_seconds: float | None = None

@@ -18,6 +18,7 @@ from hypercore.messages import PROTOCOL, PROTOCOL_ALIAS
 from hypercore.protomux import Channel, ChannelClosed, ChannelMessage, ChannelOpened, OpenRequested, Protomux
 from hypercore.replicate import Replicator
 from hypercore.replicate_peer import ReplicationPeer
+from hypercore.requests import ReplicatedCore
 from hypercore.secret_stream import HEADER_BYTES, SecretStream
 
 READ_BYTES = 256 * 1024
@@ -84,6 +85,7 @@ class Session:
         self._mux = Protomux({PROTOCOL_ALIAS: PROTOCOL})
         self._replicators: dict[bytes, Replicator] = {}
         self._peers: dict[Channel, ReplicationPeer] = {}
+        self._refused: set[bytes] = set()
         self._awake = trio.Event()
         self._writing = False
         self._wrote_at_seconds = 0.0
@@ -102,6 +104,10 @@ class Session:
     def awaits_head(self, replicator: Replicator) -> bool:
         """True while the peer was offered a core and told neither its head nor that it does not have the core."""
         return any(peer.replicator is replicator and peer.remote is None for peer in self._peers.values())
+
+    def has_refused(self, core: ReplicatedCore) -> bool:
+        """True when the peer said, perhaps before the link ended, that it does not have a core that it was offered."""
+        return core.discovery_key in self._refused
 
     def replicate(self, replicator: Replicator) -> None:
         """Offers a core to the peer and asks it for the same; may be called again after the peer refused."""
@@ -224,7 +230,9 @@ class Session:
                 case ChannelOpened(channel=channel):
                     if channel in self._peers:
                         self._peers[channel].opened(event.handshake)
-                case ChannelClosed(channel=channel):
+                case ChannelClosed(channel=channel, rejected=rejected):
+                    if rejected:
+                        self._refused.add(channel.id)
                     self._drop(channel)
                 case OpenRequested():
                     self._answer_open(event)
@@ -252,6 +260,7 @@ class Session:
         peer = ReplicationPeer(
             replicator, is_initiator=self.is_initiator, handshake_hash=handshake_hash, wake=self._wake
         )
+        self._refused.discard(replicator.core.discovery_key)
         channel = self._mux.open(PROTOCOL, replicator.core.discovery_key, peer.handshake())
         self._peers[channel] = peer
         self._wake()

@@ -47,8 +47,6 @@ INLINE_BLOCK_BYTES_MAXIMUM = 16_384
 # Up to here it costs less to write all blocks of a synced change twice than to sync a second file.
 INLINE_SYNCED_BYTES_MAXIMUM = 1 << 18
 
-REPAIR_ADVICE = "`datdot core check --repair` (`check_core`) gives damaged blocks up, so that peers bring them again"
-
 _log = logging.getLogger(__name__)
 
 
@@ -113,6 +111,14 @@ class Store:
             directory.close()
             raise
         return store
+
+    @property
+    def advice(self) -> str:
+        """What to do about damage, as the end of a message."""
+        return (
+            f"`datdot core check {self._directory} --repair` mends the tree where it can and gives damaged blocks up, "
+            "so that peers bring them again"
+        )
 
     def key_pair(self) -> crypto.KeyPair | None:
         """The signing key, when it is kept here."""
@@ -294,7 +300,8 @@ class Store:
         except StoreCorrupt as error:
             own = " and copy the file `secret` there, to go on writing it" if self._directory.load("secret") else ""
             raise StoreCorrupt(
-                f"the signed head is lost, {error}: clone the core from a peer into another directory{own}; "
+                f"the signed head in {self._directory} is lost, {error}: "
+                f"clone the core from a peer into another directory{own}; "
                 "the file `data` still has the contents of blocks, one after another"
             ) from None
         self._tree.opened_at(self.head.length)
@@ -333,7 +340,7 @@ class Store:
         if self.cut_off:
             count = sum(end - start for start, end in self.cut_off)
             first, last = self.cut_off[0][0], self.cut_off[-1][1] - 1
-            found = f"the file `data` was cut short: {count} blocks from {first} to {last} are lost; {REPAIR_ADVICE}"
+            found = f"the file `data` was cut short: {count} blocks from {first} to {last} are lost; {self.advice}"
             self.recovered = found if self.recovered is None else f"{self.recovered}; {found}"
             _log.warning("core %s is damaged: %s", crypto.z32_encode(self.identity.key), found)
 

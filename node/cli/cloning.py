@@ -11,24 +11,30 @@ import trio
 from hypercore.io.core import Core
 from hypercore.io.events import CoreEvent, Downloaded
 from hypercore.io.replication import Replication, open_replication
-from node.cli.links import Address, found_on_lan, linked
+from node.cli.links import Address, meeting
 from node.cli.output import Refused
 from node.cli.progress import progress_bar
+from node.config import NOWHERE, FindingConfig
 
 
-async def clone(key: str, peers: Sequence[Address], directory: Path, patience_seconds: float) -> Core:
-    """The complete copy, open; without `peers` from whoever serves it on the local network.
+async def clone(
+    key: str, peers: Sequence[Address], directory: Path, patience_seconds: float, where: FindingConfig = NOWHERE
+) -> Core:
+    """The complete copy, open, from `peers` and whoever is found.
 
-    Raises Refused when no peer answers, or none brings a block for `patience_seconds`.
+    Raises Refused when no peer answers, all of those named say that they do not have the core while no others are
+    looked for, or none brings a block for `patience_seconds`.
     What came before a failure or a stop is kept, and fetched no second time.
     """
     is_new = not await trio.Path(directory).exists()
     core = await trio.to_thread.run_sync(Core.open, directory, key)
     try:
-        async with open_replication() as replication:
-            replication.add(core)
-            async with linked(replication, peers) if peers else found_on_lan(replication, core):
-                await _download(replication, core, patience_seconds)
+        is_needed = core.length == 0 or core.contiguous_length < core.length
+        async with (
+            open_replication() as replication,
+            meeting(replication, core, peers, where, is_needed=is_needed),
+        ):
+            await _download(replication, core, patience_seconds)
     except BaseException:
         core.close()
         if is_new and core.length == 0:

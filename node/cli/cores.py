@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from node.cli.encryption import KEY_FILE, EncryptionKey, encryption_key_of, make_encryption_key
-from node.cli.options import AskLan, HyperswarmBootstrap, Lan, UseHyperswarm, checked_finding, endpoint, set_up_logs
+from node.cli.options import Announced, Listening, Patience, Sought, endpoint, set_up_logs, with_groups
 from node.cli.output import Refused, print_result, print_serving, refusing
 from node.cli.progress import progress_bar
 
@@ -113,6 +113,7 @@ def cat(
 
 
 @app.command()
+@with_groups
 def clone(
     key: Annotated[str, typer.Argument(help="The core's key: z32 or hexadecimal.")],
     directory: Annotated[Path, typer.Option("--to", help="The directory of the copy.")],
@@ -120,21 +121,25 @@ def clone(
         list[str] | None,
         typer.Argument(metavar="[HOST:PORT]…", help="Peers that serve it; without any, the local network is asked."),
     ] = None,
-    lan: AskLan = True,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds without any new block before giving up.")] = 60,
+    timeout: Patience = 60,
     as_json: Json = False,
+    *,
+    sought: Sought,
 ) -> None:
-    """Download a whole core from peers that are named, or that are found on the local network."""
+    """Download a whole core from peers that are named, or found on the local network or on Hyperswarm."""
     from hypercore.errors import HypercoreError
     from node.cli.running import run_until_stopped
+    from node.config import StartRefused
 
-    with refusing(HypercoreError, OSError):
+    with refusing(HypercoreError, OSError, StartRefused):
         from node.cli.cloning import clone as clone_core
 
         set_up_logs("warning", as_json=False)
-        if not peers and not lan:
-            raise Refused("without the local network, name who serves the core: HOST:PORT")
-        core = run_until_stopped(clone_core, key, [endpoint(peer) for peer in peers or ()], directory, timeout)
+        addresses = [endpoint(peer) for peer in peers or ()]
+        where = sought.checked(named=bool(addresses))
+        if not addresses and not where.lan and not where.hyperswarm:
+            raise Refused("without the local network and Hyperswarm, name who serves the core: HOST:PORT")
+        core = run_until_stopped(clone_core, key, addresses, directory, timeout, where)
         if core is None:
             raise Refused("stopped: what came is kept, and the same command goes on from there")
         print_result(_facts(core, False), as_json)
@@ -142,15 +147,8 @@ def clone(
 
 
 @app.command()
-def serve(
-    directory: CoreDirectory,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 lets the system choose.")] = 0,
-    lan: Lan = True,
-    hyperswarm: UseHyperswarm = False,
-    hyperswarm_bootstrap: HyperswarmBootstrap = None,
-    as_json: Json = False,
-) -> None:
+@with_groups
+def serve(directory: CoreDirectory, listening: Listening, announced: Announced, as_json: Json = False) -> None:
     """Serve a core to readers until stopped."""
     from hypercore.errors import HypercoreError
     from node.cli.running import run_until_stopped
@@ -158,8 +156,7 @@ def serve(
 
     with refusing(HypercoreError, OSError, StartRefused):
         set_up_logs("warning", as_json=False)
-        finding = checked_finding(lan, hyperswarm, hyperswarm_bootstrap)
-        run_until_stopped(_serve, directory, host, port, finding, as_json)
+        run_until_stopped(_serve, directory, listening, announced.checked(), as_json)
 
 
 @app.command()
@@ -233,7 +230,7 @@ def size_of(source: BinaryIO) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-async def _serve(directory: Path, host: str, port: int, where: FindingConfig, as_json: bool) -> None:
+async def _serve(directory: Path, listening: Listening, where: FindingConfig, as_json: bool) -> None:
     import trio
 
     from hypercore.io.replication import open_replication
@@ -242,11 +239,11 @@ async def _serve(directory: Path, host: str, port: int, where: FindingConfig, as
 
     with _open_core(directory) as core:
         facts = _facts(core, (directory / KEY_FILE).exists())
-        async with Finding.start(where, host) as finding, open_replication() as replication:
+        async with Finding.start(where, listening.host) as finding, open_replication() as replication:
             replication.add(core)
-            bound = await replication.listen(host, port)
+            bound = await replication.listen(listening.host, listening.port)
             async with announced(finding, replication, bound, [core.discovery_key]) as places:
-                print_serving(facts, host, bound, places, as_json)
+                print_serving(facts, listening.host, bound, places, as_json)
                 await trio.sleep_forever()
 
 

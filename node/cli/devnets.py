@@ -6,19 +6,15 @@ from typing import Annotated
 import typer
 
 from node.cli.options import (
+    Announced,
     Blocks,
-    HyperswarmBootstrap,
     Json,
-    Lan,
-    LogJson,
-    LogLevel,
+    Logs,
     Shares,
     Timeout,
-    UseHyperswarm,
     checked_blocks,
-    checked_finding,
     checked_shares,
-    set_up_logs,
+    with_groups,
 )
 from node.cli.output import refuse, refusing
 
@@ -29,6 +25,7 @@ BlockTime = Annotated[
 ]
 
 
+@with_groups
 def dev(
     data: Annotated[Path | None, typer.Option("--data", help="Keep the data here; a temporary folder else.")] = None,
     block_time: BlockTime = None,
@@ -36,23 +33,21 @@ def dev(
     rpc_port: Annotated[int | None, typer.Option("--rpc-port", min=0, max=65_535, help="Default 9944 if free.")] = None,
     app_port: Annotated[int | None, typer.Option("--app-port", min=0, max=65_535, help="Default 8080 if free.")] = None,
     share: Shares = None,
-    lan: Lan = True,
-    hyperswarm: UseHyperswarm = False,
-    hyperswarm_bootstrap: HyperswarmBootstrap = None,
     as_json: Json = False,
     timeout: Timeout = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Take up every edit of the project's pallets, with the state kept.")
     ] = False,
-    log_level: LogLevel = "warning",
-    log_json: LogJson = False,
+    *,
+    announced: Announced,
+    logs: Logs,
 ) -> None:
     """Run a development chain in one process: the project's in whose folder this is, else a whole market.
 
     The market is a validator, nine providers and funded development accounts.
     """
     with refusing():
-        set_up_logs(log_level, log_json)
+        logs.set_up()
         shares, mode = checked_shares(share), checked_blocks(blocks)
         from node.cli.running import run_until_stopped
         from node.config import StartRefused
@@ -70,7 +65,7 @@ def dev(
             rpc_port=rpc_port,
             app_port=app_port,
             shares=shares,
-            finding=checked_finding(lan, hyperswarm, hyperswarm_bootstrap),
+            finding=announced.checked(),
             timeout_seconds=timeout,
             chain=chain,
             watch=watch,
@@ -80,6 +75,7 @@ def dev(
     _report_unfinished(done, shares, timeout)
 
 
+@with_groups
 def localnet(
     validators: Annotated[int, typer.Option("--validators", min=1, max=64, help="How many validator processes.")] = 4,
     providers: Annotated[int, typer.Option("--providers", min=0, max=256, help="How many provider processes.")] = 9,
@@ -91,12 +87,12 @@ def localnet(
     share: Shares = None,
     as_json: Json = False,
     timeout: Timeout = None,
-    log_level: LogLevel = "warning",
-    log_json: LogJson = False,
+    *,
+    logs: Logs,
 ) -> None:
     """Run a market of several processes with real ports between them."""
     with refusing():
-        set_up_logs(log_level, log_json)
+        logs.set_up()
         shares = checked_shares(share)
         from node.cli.running import run_until_stopped
         from node.config import StartRefused

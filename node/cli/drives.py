@@ -14,8 +14,8 @@ import typer
 
 from node.cli.cores import size_of
 from node.cli.encryption import KEY_FILE, EncryptionKey
-from node.cli.on_drive import drive_facts, run_on_drive
-from node.cli.options import AskLan, HyperswarmBootstrap, Lan, UseHyperswarm, checked_finding
+from node.cli.on_drive import Key, Read, drive_facts, run_on_drive
+from node.cli.options import Announced, Listening, Sought, with_groups
 from node.cli.output import Refused, print_event, print_result, print_serving, printable, refusing
 from node.cli.progress import progress_bar
 
@@ -29,11 +29,6 @@ READ_BYTES = 1 << 20
 StoreDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The directory of the store.")]
 DrivePath = Annotated[str, typer.Argument(metavar="PATH", help="A path in the drive.")]
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="A folder in the drive.")]
-Key = Annotated[str | None, typer.Option("--key", help="Somebody's drive (z32 or hexadecimal); ours without.")]
-Peers = Annotated[
-    list[str] | None,
-    typer.Option("--peer", metavar="HOST:PORT", help="Who serves it; repeatable; else the local network is asked."),
-]
 Version = Annotated[int | None, typer.Option("--version", min=1, help="The drive as it was at this version.")]
 Encrypted = Annotated[
     bool, typer.Option("--encrypted", help=f"Encrypt a new drive with a new key, kept in DIR/{KEY_FILE}.")
@@ -74,26 +69,27 @@ def put(
                 await drive.write(path, parts, executable=executable)
         return await drive_facts(drive)
 
-    _print(run_on_drive(write, directory, create=True, encryption_key=encryption_key, encrypted=encrypted), as_json)
+    read = Read(encryption_key=encryption_key)
+    _print(run_on_drive(write, directory, read, create=True, encrypted=encrypted), as_json)
 
 
 @app.command()
+@with_groups
 def get(
     directory: StoreDirectory,
     path: DrivePath,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to; else standard output.")] = None,
     start: Annotated[int, typer.Option(min=0, help="First byte.")] = 0,
     length: Annotated[int | None, typer.Option(min=0, help="Number of bytes; else to the end.")] = None,
-    key: Key = None,
-    peers: Peers = None,
-    lan: AskLan = True,
     version: Version = None,
-    encryption_key: EncryptionKey = None,
+    *,
+    read: Read,
+    sought: Sought,
 ) -> None:
     """Write a file of a drive to standard output or to a file; links are followed."""
     import trio
 
-    async def read(_: Drive, view: DriveView) -> None:
+    async def write(_: Drive, view: DriveView) -> None:
         parts = view.read(path, start=start, length=length, follow=True)
         first = await anext(parts, b"")
         entry = await view.entry(path, follow=True)
@@ -108,7 +104,7 @@ def get(
                 show(done, None)
             target.flush()
 
-    run_on_drive(read, directory, key, peers, lan, version, encryption_key=encryption_key)
+    run_on_drive(write, directory, read, sought, version=version)
 
 
 @contextmanager
@@ -131,15 +127,15 @@ def _written_whole(to: Path | None) -> Iterator[BinaryIO]:
 
 
 @app.command()
+@with_groups
 def ls(
     directory: StoreDirectory,
     folder: Folder = "/",
-    key: Key = None,
-    peers: Peers = None,
-    lan: AskLan = True,
     version: Version = None,
-    encryption_key: EncryptionKey = None,
     as_json: Json = False,
+    *,
+    read: Read,
+    sought: Sought,
 ) -> None:
     """List the files of a folder and of all below it."""
 
@@ -154,23 +150,23 @@ def ls(
                 target = f" -> {entry.linkname}" if entry.linkname is not None else ""
                 typer.echo(f"{kind} {size:>12} {printable(path + target)}")
 
-    run_on_drive(listing, directory, key, peers, lan, version, encryption_key=encryption_key)
+    run_on_drive(listing, directory, read, sought, version=version)
 
 
 @app.command()
+@with_groups
 def mirror(
     directory: StoreDirectory,
     source: Annotated[Path | None, typer.Option("--from", metavar="LOCAL", help="A local folder to copy in.")] = None,
     target: Annotated[Path | None, typer.Option("--to", metavar="LOCAL", help="A local folder to copy to.")] = None,
     prefix: Annotated[str, typer.Option("--prefix", help="The folder in the drive.")] = "/",
     prune: Annotated[bool, typer.Option("--prune", help="Remove what the source does not have.")] = False,
-    key: Key = None,
-    peers: Peers = None,
-    lan: AskLan = True,
     version: Version = None,
     encrypted: Encrypted = False,
-    encryption_key: EncryptionKey = None,
     as_json: Json = False,
+    *,
+    read: Read,
+    sought: Sought,
 ) -> None:
     """Copy a local folder into our drive, or a drive into a local folder; only differences are written."""
     from dataclasses import asdict
@@ -190,21 +186,13 @@ def mirror(
     with refusing():
         if (source is None) == (target is None):
             raise Refused("give --from LOCAL to copy into the drive, or --to LOCAL to copy out of it")
-        if source is not None and (key is not None or version is not None):
+        if source is not None and (read.key is not None or version is not None):
             raise Refused("--from writes our own drive as it is now: --key and --version do not go with it")
         if source is not None and not source.is_dir():
             raise Refused(f"--from: {source} is not a folder")
     is_in = source is not None
     result = run_on_drive(
-        copy,
-        directory,
-        key,
-        peers,
-        lan,
-        version,
-        create=is_in,
-        encryption_key=encryption_key,
-        encrypted=encrypted and is_in,
+        copy, directory, read, sought, version=version, create=is_in, encrypted=encrypted and is_in
     )
     skipped = result.pop("skipped")
     _print({**result, "skipped": skipped if as_json else len(skipped)}, as_json)
@@ -214,14 +202,14 @@ def mirror(
 
 
 @app.command()
+@with_groups
 def watch(
     directory: StoreDirectory,
     folder: Folder = "/",
-    key: Key = None,
-    peers: Peers = None,
-    lan: AskLan = True,
-    encryption_key: EncryptionKey = None,
     as_json: Json = False,
+    *,
+    read: Read,
+    sought: Sought,
 ) -> None:
     """Print the changes of a folder as they come, until stopped."""
 
@@ -233,18 +221,18 @@ def watch(
             async for change in new.differences(old, folder):
                 _print_change(change, as_json)
 
-    run_on_drive(follow, directory, key, peers, lan, encryption_key=encryption_key, endless=True)
+    run_on_drive(follow, directory, read, sought, endless=True)
 
 
 @app.command()
+@with_groups
 def history(
     directory: StoreDirectory,
-    key: Key = None,
-    peers: Peers = None,
-    lan: AskLan = True,
     reverse: Annotated[bool, typer.Option("--reverse", help="Newest first.")] = False,
-    encryption_key: EncryptionKey = None,
     as_json: Json = False,
+    *,
+    read: Read,
+    sought: Sought,
 ) -> None:
     """Print every change of a drive with the version it made."""
 
@@ -252,7 +240,7 @@ def history(
         async for change in drive.history(reverse=reverse):
             _print_change(change, as_json)
 
-    run_on_drive(show, directory, key, peers, lan, encryption_key=encryption_key)
+    run_on_drive(show, directory, read, sought)
 
 
 @app.command()
@@ -264,58 +252,54 @@ def rm(directory: StoreDirectory, path: DrivePath, as_json: Json = False) -> Non
             raise Refused(f"there is no {path} in the drive")
         return await drive_facts(drive)
 
-    _print(run_on_drive(remove, directory), as_json)
+    _print(run_on_drive(remove, directory, Read()), as_json)
 
 
 @app.command()
+@with_groups
 def info(
     directory: StoreDirectory,
-    key: Key = None,
-    peers: Peers = None,
-    lan: AskLan = True,
-    encryption_key: EncryptionKey = None,
     as_json: Json = False,
+    *,
+    read: Read,
+    sought: Sought,
 ) -> None:
     """Show key, version and size of a drive."""
 
     async def show(drive: Drive, _: DriveView) -> dict[str, Any]:
         return await drive_facts(drive)
 
-    _print(run_on_drive(show, directory, key, peers, lan, encryption_key=encryption_key), as_json)
+    _print(run_on_drive(show, directory, read, sought), as_json)
 
 
 @app.command()
+@with_groups
 def serve(
     directory: StoreDirectory,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 lets the system choose.")] = 0,
+    listening: Listening,
+    announced: Announced,
     key: Key = None,
-    lan: Lan = True,
-    hyperswarm: UseHyperswarm = False,
-    hyperswarm_bootstrap: HyperswarmBootstrap = None,
     encryption_key: EncryptionKey = None,
     as_json: Json = False,
 ) -> None:
     """Serve our drive, and every other core of the store, to readers that know the key, until stopped."""
     import trio
 
-    from node.config import StartRefused
-
     async def listen(drive: Drive, _: DriveView) -> None:
-        from node.cli.links import announced
+        from node.cli import links
         from node.finding import Finding
 
         facts = await drive_facts(drive)
         keys = dict.fromkeys([drive.discovery_key, *(core.discovery_key for core in drive.store.cores())])
-        async with Finding.start(finding, host) as ways, drive.store.replicate() as replication:
-            bound = await replication.listen(host, port)
-            async with announced(ways, replication, bound, list(keys)) as places:
-                print_serving(facts, host, bound, places, as_json)
+        async with Finding.start(where, listening.host) as ways, drive.store.replicate() as replication:
+            bound = await replication.listen(listening.host, listening.port)
+            async with links.announced(ways, replication, bound, list(keys)) as places:
+                print_serving(facts, listening.host, bound, places, as_json)
                 await trio.sleep_forever()
 
-    with refusing(StartRefused):
-        finding = checked_finding(lan, hyperswarm, hyperswarm_bootstrap)
-        run_on_drive(listen, directory, key, lan=False, encryption_key=encryption_key, endless=True)
+    with refusing():
+        where = announced.checked()
+    run_on_drive(listen, directory, Read(key, encryption_key=encryption_key), endless=True)
 
 
 def _print(facts: dict[str, Any] | None, as_json: bool) -> None:

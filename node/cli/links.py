@@ -4,8 +4,8 @@ readers that find us.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,8 +13,9 @@ import trio
 from hypercore.io.core import Core
 from hypercore.io.lan import open_lan
 from hypercore.io.replication import ConnectFailed, Replication
-from hypercore.io.swarm import Swarm, open_swarm
+from hypercore.io.swarm import open_swarm
 from node.cli.output import Refused
+from node.config import NOWHERE, FindingConfig
 
 if TYPE_CHECKING:
     from hypercore.io.session import Session
@@ -26,8 +27,13 @@ Address = tuple[str, int]
 
 
 @asynccontextmanager
-async def linked(replication: Replication, peers: Sequence[Address]) -> AsyncIterator[None]:
-    """Connected to `peers` while the block of code runs; raises Refused when none answers."""
+async def linked(
+    replication: Replication, peers: Sequence[Address], needed: Core | None = None
+) -> AsyncIterator[None]:
+    """Connected to `peers` while the block of code runs.
+
+    Raises Refused when none answers, or when all of them do and none has the core that is `needed`.
+    """
     sessions: dict[Address, Session | None] = {}
     refusals = []
     for address in dict.fromkeys(peers):
@@ -38,6 +44,10 @@ async def linked(replication: Replication, peers: Sequence[Address]) -> AsyncIte
             refusals.append(str(error))
     if refusals and len(refusals) == len(sessions):
         raise Refused(f"no peer answers: {refusals[0]}")
+    if needed is not None:
+        await replication.hear_of(needed)
+        if all(session is not None and session.has_refused(needed) for session in sessions.values()):
+            raise Refused(f"{_named(sessions)} not have {needed.public_id}: check the key")
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         for address, session in sessions.items():
@@ -62,12 +72,50 @@ async def _redial(replication: Replication, address: Address, session: Session |
             session = None
 
 
+def _named(peers: Collection[Address]) -> str:
+    names = [f"{host}:{port}" for host, port in peers]
+    return f"{names[0]} does" if len(names) == 1 else f"{', '.join(names)} do"
+
+
 @asynccontextmanager
-async def found_on_lan(replication: Replication, core: Core) -> AsyncIterator[Swarm]:
-    """Connected to whoever serves the core on the local network while the block of code runs."""
-    async with open_lan() as lan, open_swarm(replication, [lan]) as swarm:
-        swarm.find(core)
-        yield swarm
+async def meeting(
+    replication: Replication, core: Core, peers: Sequence[Address], where: FindingConfig, *, is_needed: bool
+) -> AsyncIterator[Callable[[Core], None]]:
+    """Connected to `peers` and to whoever is found to serve the core; gives what looks for a further core.
+
+    Raises Refused as `linked` does, StartRefused when the Hyperswarm bridge does not start.
+    """
+    async with _finding(replication, where) as find:
+        find(core)
+        if peers:
+            async with linked(replication, peers, core if is_needed and where == NOWHERE else None):
+                yield find
+        else:
+            yield find
+
+
+@asynccontextmanager
+async def _finding(replication: Replication, where: FindingConfig) -> AsyncIterator[Callable[[Core], None]]:
+    from node.finding import open_bridge  # it takes a while to import, and few commands need it
+
+    async with AsyncExitStack() as stack:
+        swarm = identity = None
+        if where.lan:
+            lan = await stack.enter_async_context(open_lan())
+            swarm = await stack.enter_async_context(open_swarm(replication, [lan]))
+        if where.hyperswarm:
+            identity = (await stack.enter_async_context(open_bridge(where))).read(replication)
+        sought: dict[bytes, None] = {}
+
+        def find(core: Core) -> None:
+            replication.add(core)
+            sought[core.discovery_key] = None
+            if swarm is not None:
+                swarm.find(core)
+            if identity is not None:
+                identity.join_only(sought)
+
+        yield find
 
 
 @asynccontextmanager

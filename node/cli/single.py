@@ -1,5 +1,6 @@
 """`datdot node`: a chain node, a hosting service, or both in one process."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -7,21 +8,18 @@ import typer
 
 from node.cli.genesis import load_spec
 from node.cli.keys import load_key
-from node.cli.options import (
-    Blocks,
-    HyperswarmBootstrap,
-    Lan,
-    LogJson,
-    LogLevel,
-    RpcPort,
-    UseHyperswarm,
-    checked_blocks,
-    checked_finding,
-    set_up_logs,
-)
+from node.cli.options import Announced, Blocks, LogLevel, Logs, RpcPort, checked_blocks, with_groups
 from node.cli.output import Refused, refusing
 
 
+@dataclass(frozen=True)
+class NodeLogs(Logs):
+    """A node tells more than other commands."""
+
+    log_level: LogLevel = "info"
+
+
+@with_groups
 def node(
     genesis: Annotated[Path, typer.Option("--genesis", help="The chain file.")],
     validator: Annotated[bool, typer.Option("--validator", help="Make blocks; needs --key.")] = False,
@@ -34,24 +32,22 @@ def node(
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="libp2p port; 0 lets the system choose.")] = 0,
     rpc_port: RpcPort = 9944,
     bootnode: Annotated[list[str] | None, typer.Option("--bootnode", help="A peer's multiaddress.")] = None,
-    lan: Lan = True,
-    hyperswarm: UseHyperswarm = False,
-    hyperswarm_bootstrap: HyperswarmBootstrap = None,
     archive: Annotated[bool, typer.Option("--archive", help="Keep old trie nodes.")] = False,
     blocks: Blocks = "interval",
     rpc_cors: Annotated[list[str] | None, typer.Option("--rpc-cors", help="A web origin to accept; * for all.")] = None,
     rpc_host: Annotated[list[str] | None, typer.Option("--rpc-host", help="A further Host name to accept.")] = None,
-    log_level: LogLevel = "info",
-    log_json: LogJson = False,
+    *,
+    announced: Announced,
+    logs: NodeLogs,
 ) -> None:
     """Run a node of a chain file, as validator, as provider, or only following the chain."""
     with refusing():
-        set_up_logs(log_level, log_json)
+        logs.set_up()
         if validator != (key is not None):
             raise Refused("--validator and --key go together: which key shall make blocks?")
         if provider != bool(account):
             raise Refused("--provider and --account go together: which accounts shall offer hosting?")
-        if hyperswarm and not provider:
+        if announced.hyperswarm and not provider:
             raise Refused("--hyperswarm goes with --provider: only hosted cores are announced")
         from node.cli.running import run_until_stopped
         from node.config import NodeConfig, StartRefused
@@ -65,7 +61,7 @@ def node(
             p2p_port=port,
             rpc_port=rpc_port,
             bootnodes=tuple(bootnode or ()),
-            finding=checked_finding(lan, hyperswarm, hyperswarm_bootstrap),
+            finding=announced.checked(),
             archive=archive,
             blocks=checked_blocks(blocks),
             rpc_hosts=frozenset(rpc_host or ()),

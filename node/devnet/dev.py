@@ -92,6 +92,7 @@ async def _run(config: DevConfig, directory: Path, reporter: Reporter) -> bool:
     if config.shares and not providers:
         raise StartRefused("--share: this chain's runtime has no hosting market (the pallet DatDot)")
     async with AsyncExitStack() as stack:
+        everything = stack.enter_context(trio.CancelScope())
         node = await stack.enter_async_context(open_node(_node_config(config, spec, directory, providers, reporter)))
         nursery = await stack.enter_async_context(trio.open_nursery())
         stack.callback(nursery.cancel_scope.cancel)
@@ -114,7 +115,9 @@ async def _run(config: DevConfig, directory: Path, reporter: Reporter) -> bool:
         done = await share_all(node, config.shares, config.timeout_seconds, reporter, stack)
         if not config.shares or config.timeout_seconds is None:
             await trio.sleep_forever()
-        return done
+        # All at once, as a signal does it: one after another, services would take the ends of others for failures.
+        everything.cancel()
+    return done
 
 
 def _chain_spec(config: DevConfig, directory: Path) -> ChainSpec:

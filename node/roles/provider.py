@@ -30,7 +30,7 @@ from node.roles.lane_stream import LaneDialer
 from node.roles.market_view import MarketView
 from node.roles.progress import SealingBoard
 from node.roles.registration import RegistrationFailed, WorkOffer, ensure_user
-from node.roles.retry import Backoff, BlockClock, Duty, DutyRunner
+from node.roles.retry import Backoff, BlockClock, Duty, DutyRunner, is_ending
 from node.roles.sealer import SealPool
 from pallets.datdot.queries import position_of
 from pallets.datdot.types import Role
@@ -99,6 +99,8 @@ class ProviderService:
             try:
                 await self._run()
             except Exception:
+                if is_ending():
+                    return
                 account = self._identity.account.account_id.hex()
                 pause = backoff.next_pause()
                 log.exception("the services of account 0x%s failed, next attempt in %g s", account, pause)

@@ -15,6 +15,11 @@ log = logging.getLogger(__name__)
 Duty = Callable[[], Awaitable[None]]
 
 
+def is_ending() -> bool:
+    """True when the task is being cancelled: what fails then fails because it, or something beside it, ends."""
+    return trio.current_effective_deadline() == float("-inf")
+
+
 class Backoff:
     """Pauses that double from RETRY_FIRST_SECONDS to RETRY_LARGEST_SECONDS."""
 
@@ -86,6 +91,8 @@ class DutyRunner:
                 await duty()
                 run.is_done = True
         except Exception as error:
+            if is_ending():
+                return
             pause = run.backoff.next_pause()
             run.not_before = trio.current_time() + pause
             log.warning("%s: %s failed, next attempt in %g s: %s", self._name, key, pause, _sentence(error))

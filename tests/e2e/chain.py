@@ -37,6 +37,10 @@ E = TypeVar("E", bound=Event)
 _DIGEST_ITEM = codec_for(DigestItem)
 
 
+class SubscriptionEnded(AssertionError):
+    """The node ended a subscription that was to go on."""
+
+
 class Chain:
     """One node's view of the chain, through its JSON-RPC port."""
 
@@ -104,7 +108,8 @@ class Chain:
                     data = stream.recv(RECEIVE_BYTES)
                 except TimeoutError:
                     continue
-                assert data, "the node ended the subscription"
+                if not data:
+                    raise SubscriptionEnded("the node ended the subscription")
                 connection.receive_data(data)
                 for event in connection.events():
                     if isinstance(event, AcceptConnection):

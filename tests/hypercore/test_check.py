@@ -145,7 +145,8 @@ def test_a_lost_head_is_never_taken_for_a_new_core_and_the_refusal_says_what_to_
         directory.open(name).truncate(0)
         directory.open(name).write(0, journal)
     for attempt in (lambda: Core.open(directory=directory), lambda: check_core(directory, repair=True)):
-        with pytest.raises(StoreCorrupt, match=r"head is lost.* clone the core from a peer .*copy the file `secret`"):
+        says = r"head in memory is lost.* clone the core from a peer .*copy the file `secret`"
+        with pytest.raises(StoreCorrupt, match=says):
             attempt()
 
 

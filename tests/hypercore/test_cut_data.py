@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -38,7 +40,7 @@ def test_opening_says_which_blocks_the_data_file_ends_before(size: int) -> None:
         assert f"{13 - first} blocks from {first} to 12 are lost" in core.recovered
     assert [core.get(index) for index in range(first)] == BLOCKS[:first]
     for index in range(first, 13):
-        with pytest.raises(StoreCorrupt, match=rf"block {index} .*core check --repair"):
+        with pytest.raises(StoreCorrupt, match=rf"block {index} .*core check memory --repair"):
             core.get(index)
 
 
@@ -157,6 +159,16 @@ def test_a_damaged_tree_gives_no_blocks_up_that_may_be_there(index: int) -> None
     assert core.has(6)
     core.close()
     assert not check_core(directory).healthy
+
+
+def test_what_to_do_names_the_directory(tmp_path: Path) -> None:
+    with Core.create(tmp_path / "core") as core:
+        core.append(BLOCKS)
+    os.truncate(tmp_path / "core" / "data", 0)
+    with Core.open(tmp_path / "core") as core:
+        assert f"`datdot core check {tmp_path}/core --repair`" in str(core.recovered)
+        with pytest.raises(StoreCorrupt, match=f"`datdot core check {tmp_path}/core --repair`"):
+            core.get(0)
 
 
 def test_the_log_names_the_core(caplog: pytest.LogCaptureFixture) -> None:

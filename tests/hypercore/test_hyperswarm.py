@@ -73,6 +73,17 @@ async def test_topics_are_joined_and_left(tmp_path: Path) -> None:
     assert all(command["server"] and not command["client"] for command in told if "join" in command)
 
 
+async def test_a_reader_looks_for_peers_and_is_not_announced(tmp_path: Path) -> None:
+    async with open_replication() as ours, open_replication() as theirs, bridge(tmp_path, ORDINARY) as hyperswarm:
+        reader, server = hyperswarm.read(ours), hyperswarm.serve(theirs)
+        reader.join_only([KEY])
+        server.join_only([OTHER_KEY])
+        await reader.announced(KEY)
+        await server.announced(OTHER_KEY)
+    told = {command["join"]: (command["server"], command["client"]) for command in commands(tmp_path)}
+    assert told == {KEY.hex(): (False, True), OTHER_KEY.hex(): (True, False)}
+
+
 @pytest.mark.parametrize(
     ("bootstrap", "expected"),
     [

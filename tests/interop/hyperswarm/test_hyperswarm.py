@@ -1,4 +1,4 @@
-"""Readers who know nothing but a key find our cores on a private Hyperswarm, with unmodified npm packages."""
+"""Who knows nothing but a key finds cores on a private Hyperswarm, ours and those of unmodified npm packages."""
 
 from __future__ import annotations
 
@@ -84,6 +84,38 @@ def test_a_reader_who_knows_only_the_key_gets_a_served_drive(tmp_path: Path, net
         serving = program.event("serving")
         assert serving["announced"] == ["hyperswarm"], program.tail()
         assert read(serving["key"], network, version)["peers"] == 1
+
+
+def test_a_core_that_only_hyperswarm_knows_is_cloned(tmp_path: Path, network: int) -> None:
+    with javascript(SCRIPTS / "writer.mjs", network, 100) as writer:
+        written = writer.line(lambda line: "key" in line)
+        with datdot("core", "clone", written["key"], "--to", tmp_path / "copy", *options(network)) as program:
+            cloned = program.line(lambda line: "length" in line)
+            bridge_ended = program.exit_status() == 0
+    assert bridge_ended
+    assert (cloned["length"], cloned["local_blocks"]) == (100, 100)
+    with Core.open(tmp_path / "copy") as core:
+        assert sha256_of(*(core.get(index) for index in range(100))) == written["sha256"]
+
+
+def test_a_drive_and_a_core_of_ours_are_found_over_hyperswarm_too(tmp_path: Path, network: int) -> None:
+    (tmp_path / "file").write_text("text")
+    with datdot("drive", "put", tmp_path / "store", "/a", tmp_path / "file", "--json") as putting:
+        assert putting.exit_status() == 0
+    with datdot("drive", "serve", tmp_path / "store", *options(network)) as program:
+        key = program.event("serving")["key"]
+        with datdot("drive", "ls", tmp_path / "reader", "--key", key, *options(network)) as listing:
+            assert listing.line(lambda line: "path" in line)["path"] == "/a", listing.tail()
+        with datdot("core", "clone", key, "--to", tmp_path / "copy", *options(network)) as cloning:
+            assert cloning.line(lambda line: "length" in line)["local_blocks"] == 2
+
+
+def test_a_core_that_nobody_announces_is_refused_when_the_time_is_up(tmp_path: Path, network: int) -> None:
+    arguments = ("core", "clone", "00" * 32, "--to", tmp_path / "copy", "--timeout", 2, *options(network))
+    with datdot(*arguments) as program:
+        assert program.exit_status() == 1
+        assert program.logged("nobody serves this core")
+    assert not (tmp_path / "copy").exists()
 
 
 def test_a_bridge_that_is_killed_starts_again_and_the_core_is_found_again(tmp_path: Path, network: int) -> None:

@@ -16,8 +16,10 @@ import pytest
 import trio
 from typer.testing import Result
 
+from hypercore.io import replication as replication_module
 from hypercore.io.core import Core
 from hypercore.io.replication import Replication, open_replication
+from hypercore.io.session import Session
 from node.cli import links
 from node.cli.cloning import clone
 from node.cli.output import Refused
@@ -200,6 +202,8 @@ async def test_a_clone_that_its_peers_cannot_finish_keeps_what_came_and_goes_on_
 async def test_a_clone_goes_on_when_a_peer_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "REDIAL_SECONDS", 0.01)
     source, empty = author(3), Core.create()
+    answer = Session._answer_open
+    monkeypatch.setattr(Session, "_answer_open", lambda session, event: None)  # the link ends before an answer
     with trio.fail_after(60):
         async with serving(empty) as (peer, port), trio.open_nursery() as nursery:
             copies = []
@@ -213,13 +217,49 @@ async def test_a_clone_goes_on_when_a_peer_comes_back(tmp_path: Path, monkeypatc
             (first,) = peer.sessions
             await first.established.wait()
             peer.add(source)
+            monkeypatch.setattr(Session, "_answer_open", answer)
             await trio.aclose_forcefully(first._stream)
     assert copies[0].contiguous_length == 3
     copies[0].close()
 
 
-async def test_a_core_that_no_peer_has_is_refused_and_leaves_no_directory(tmp_path: Path) -> None:
+async def test_a_core_that_no_peer_has_is_refused_as_soon_as_they_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replication_module, "HEAD_SECONDS", float("inf"))
+    with trio.fail_after(60):
+        async with serving(author(1)) as (_, one), serving(author(1)) as (_, other):
+            with pytest.raises(Refused, match=rf"127.0.0.1:{one} does not have yy+: check the key"):
+                await clone("00" * 32, [("127.0.0.1", one)], tmp_path / "copy", 3_600)
+            with pytest.raises(Refused, match=rf"127.0.0.1:{one}, 127.0.0.1:{other} do not have yy+"):
+                await clone("00" * 32, [("127.0.0.1", one), ("127.0.0.1", other)], tmp_path / "copy", 3_600)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_one_peer_that_has_a_core_is_enough(tmp_path: Path) -> None:
+    source = author(3)
+    async with serving(author(1)) as (_, without), serving(source) as (_, port):
+        copy = await clone(source.public_id, [("127.0.0.1", without), ("127.0.0.1", port)], tmp_path / "copy", 60)
+    assert copy.contiguous_length == 3
+    copy.close()
+
+
+async def test_a_whole_copy_needs_no_peer_that_has_the_core(tmp_path: Path) -> None:
+    source = author(3)
+    async with serving(source) as (_, port):
+        (await clone(source.public_id, [("127.0.0.1", port)], tmp_path / "copy", 60)).close()
     async with serving(author(1)) as (_, port):
-        with pytest.raises(Refused, match=r"no peer told of this core within 0.3 s"):
+        copy = await clone(source.public_id, [("127.0.0.1", port)], tmp_path / "copy", 60)
+    assert copy.contiguous_length == 3
+    copy.close()
+
+
+async def test_peers_that_do_not_say_what_they_have_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replication_module, "HEAD_SECONDS", 0.01)
+    monkeypatch.setattr(Session, "_answer_open", lambda session, event: None)
+    async with serving(author(1)) as (_, port):
+        with pytest.raises(Refused, match=r"no peer told of this core within 0.3 s .1 peers are connected"):
             await clone("00" * 32, [("127.0.0.1", port)], tmp_path / "copy", 0.3)
     assert os.listdir(tmp_path) == []

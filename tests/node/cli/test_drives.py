@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,9 +18,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from hypercore.io import replication as replication_module
 from hypercore.io.lan import LOOPBACK, open_lan
+from hypercore.io.replication import ReplicationTimeout, open_replication
+from hypercore.io.session import Session
 from node.cli import links, on_drive
 from node.cli.main import app
+from node.config import NOWHERE
 
 DATDOT = [sys.executable, "-m", "node.cli"]
 ROOT = Path(__file__).parents[3]
@@ -152,8 +158,68 @@ def test_a_drive_that_nobody_serves_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(on_drive, "LAN_SECONDS", 0.01)
     refused = drive("ls", str(tmp_path / "reader"), "--key", "00" * 32)
     assert refused.exit_code == 1
-    assert "nobody on the local network serves this drive" in refused.stderr
+    assert "nobody was found in 0.01 s who serves this drive" in refused.stderr
     assert not (tmp_path / "reader").exists()
+
+
+def test_a_drive_that_no_named_peer_has_is_refused_as_soon_as_they_say_so(tmp_path: Path) -> None:
+    as_json("put", str(tmp_path / "store"), "/a", str(Path(__file__)))
+    with running("serve", str(tmp_path / "store"), "--no-lan") as server:
+        port = event(server)["port"]
+        remote = ("--key", "00" * 32, "--peer", f"127.0.0.1:{port}", "--timeout", "3600")
+        refused = drive("ls", str(tmp_path / "reader"), *remote)
+    assert refused.exit_code == 1
+    assert re.search(rf"127.0.0.1:{port} does not have y+: check the key", refused.stderr)
+    assert not (tmp_path / "reader").exists()
+
+
+async def test_a_silent_peer_is_waited_for_as_long_as_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replication_module, "HEAD_SECONDS", 0.01)
+    monkeypatch.setattr(Session, "_answer_open", lambda session, event: None)
+    async with open_replication() as silent:
+        read = on_drive.Read("00" * 32, [f"127.0.0.1:{await silent.listen()}"], timeout=0.2)
+        with pytest.raises(ReplicationTimeout, match=r"within 0.2 s: 1 links, 0 of them have this core"):
+            async with on_drive.opened(tmp_path / "reader", read, NOWHERE):
+                raise AssertionError("there is nothing to read")
+    assert not (tmp_path / "reader").exists()
+
+
+@pytest.mark.parametrize("value", ["0", "soon"])
+def test_a_timeout_is_a_number_of_seconds(value: str) -> None:
+    assert drive("ls", "store", "--timeout", value).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "there_before", "says"),
+    [
+        ((), False, "stopped: nothing was written"),
+        (("--encrypted",), False, "stopped: nothing was written"),
+        ((), True, "stopped: what was written before is kept"),
+    ],
+)
+def test_a_put_that_is_stopped_says_what_is_kept(
+    tmp_path: Path, options: tuple[str, ...], there_before: bool, says: str
+) -> None:
+    store, pipe = tmp_path / "store", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if there_before:
+        as_json("put", str(store), "/before", str(Path(__file__)))
+
+    def stop() -> None:
+        with pipe.open("wb"):  # opens once the command reads
+            os.kill(os.getpid(), signal.SIGINT)
+            stopped.wait()
+
+    stopped = threading.Event()
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    refused = drive("put", str(store), "/a", str(pipe), *options)
+    stopped.set()
+    stopping.join()
+    assert (refused.exit_code, refused.stderr) == (1, f"datdot: {says}\n")
+    assert store.exists() == there_before
 
 
 def test_a_store_is_not_left_behind_by_a_first_file_that_cannot_be_read(tmp_path: Path) -> None:

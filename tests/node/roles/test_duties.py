@@ -97,6 +97,33 @@ async def test_crashed_duty_is_tried_again_after_a_pause_and_leaves_others_alone
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("error", [OSError("closed"), ExceptionGroup("group", [OSError("closed")])])
+async def test_a_duty_that_fails_while_everything_ends_is_no_news(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails_when_it_ends() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise error
+
+    async with trio.open_nursery() as nursery:
+        DutyRunner(nursery, "test").reconcile({"duty": fails_when_it_ends})
+        await settle()
+        nursery.cancel_scope.cancel()
+    assert caplog.records == []
+
+
+async def test_a_duty_that_fails_is_news_otherwise(caplog: pytest.LogCaptureFixture) -> None:
+    async with trio.open_nursery() as nursery:
+        broken = Work()
+        broken.fail = OSError("closed")
+        DutyRunner(nursery, "test").reconcile(wanted(broken=broken))
+        await settle()
+        nursery.cancel_scope.cancel()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_pauses_double_up_to_the_largest() -> None:
     backoff = Backoff()
     pauses = [backoff.next_pause() for _ in range(20)]
