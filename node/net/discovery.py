@@ -118,7 +118,7 @@ class HostedCores:
         for data in response.records:
             try:
                 record = AddressRecord.decode(data)
-                self._address_book.add(record)
+                self._address_book.add(record, provider.peer_id)
             except InvalidRecord as error:
                 log.debug("%s passed on an address record that is wrong: %s", provider.peer_id, error)
                 continue

@@ -56,7 +56,7 @@ async def found(network: Network, key: bytes = KEY) -> list[Endpoint]:
 
 
 async def announce(network: Network, record: AddressRecord) -> float:
-    network.address_book.add(record)
+    network.address_book.add(record, None)
     return await network.hosted_cores.of_account(record.noise_key).announce(KEY, record.hypercore_port)
 
 
@@ -76,7 +76,7 @@ async def test_a_reader_without_any_address_gets_the_blocks() -> None:
         async with line_of_nodes(2) as networks, open_replication() as serving, open_replication() as reading:
             serving.add(core)
             record = account_record(await serving.listen())
-            networks[0].address_book.add(record)
+            networks[0].address_book.add(record, None)
             here, there = (network.hosted_cores.of_account(record.noise_key) for network in networks)
             async with open_swarm(serving, [here], port=record.hypercore_port) as host:
                 host.serve(core.discovery_key)
@@ -103,7 +103,7 @@ async def test_the_newest_record_of_an_account_counts() -> None:
     with trio.fail_after(PATIENCE_SECONDS):
         async with line_of_nodes(2) as networks:
             await announce(networks[0], account_record())
-            networks[1].address_book.add(account_record(5000, sequence=2))
+            networks[1].address_book.add(account_record(5000, sequence=2), None)
             assert await found(networks[1]) == [("127.0.0.1", 5000)]
 
 
