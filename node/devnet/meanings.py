@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from runtime.codec import codec_for
 from runtime.portable import (
@@ -33,12 +34,17 @@ def items_read_anew(old: bytes, new: bytes) -> frozenset[ItemName]:
 
     Further variants of an enum and other names of types change nothing; other names of fields do.
     """
-    before, after = (codec_for(MetadataV14).decode(metadata) for metadata in (old, new))
+    before, after = _decoded(old), _decoded(new)
     known = _items(before)
     comparison = _Comparison(before.types, after.types)
     return frozenset(
         name for name, item in _items(after).items() if name in known and not comparison.is_same_item(known[name], item)
     )
+
+
+@lru_cache(maxsize=2)
+def _decoded(metadata: bytes) -> MetadataV14:
+    return codec_for(MetadataV14).decode(metadata)
 
 
 def _items(metadata: MetadataV14) -> dict[ItemName, StorageEntryType]:
