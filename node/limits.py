@@ -66,7 +66,9 @@ ADDRESS_BURST: Final = 2_048
 MAX_MESH_QUEUE: Final = 1_024
 MAX_ADDRESS_BOOK_RECORDS: Final = 4_096
 MAX_ADDRESSES_SENT_ON_CONNECT: Final = 1_024
-ADDRESS_REPUBLISH_SECONDS: Final = 600.0  # a record that strangers pushed out of a book is back after so long
+MAX_ADDRESS_RECORDS_FROM_PEER: Final = MAX_ADDRESSES_SENT_ON_CONNECT  # of keys that belong to no user of the chain
+MAX_ADDRESS_RECORDS_LOOKED_AT: Final = 16  # for one that may go
+ADDRESS_REPUBLISH_SECONDS: Final = 600.0  # a record that was pushed out of a book is back after so long
 MAX_EXTRINSICS_SENT_ON_CONNECT: Final = 1_024
 
 # Sync

@@ -269,6 +269,7 @@ async def _join_network(
         for_peers,
         for_peers,
         lambda extrinsics, _: judge_extrinsics(transactions, extrinsics),
+        partial(_is_user, LocalChain(chain, transactions)),
     )
     try:
         network = await stack.enter_async_context(starting)
@@ -285,6 +286,10 @@ async def _join_network(
     pass_on_transactions(transactions, network)
     nursery.start_soon(announce_blocks, chain, network)
     return network
+
+
+def _is_user(api: LocalChain, noise_key: bytes) -> bool:
+    return has_market(api.chain.runtime) and api.query("DatDot", "GetUserIDByNoiseKey", noise_key) is not None
 
 
 def _own_address(config: NodeConfig, network: Network, genesis_hash: bytes) -> AddressRecord:

@@ -138,6 +138,10 @@ _SENTENCES = {
     "watching": "watching {files} files of {package}: save one and the chain takes it up",
     "upgraded": "the source has changed since: the chain was upgraded to spec version {spec_version}",
     "reloaded": "reloaded in {milliseconds} ms: spec version {spec_version} from block {block} on",
+    "read_anew": (
+        "values stored earlier are now read as another type and may mean something else: {items}. "
+        "Where that is wrong, give the new type another storage name, or begin a new chain"
+    ),
     "runtime_bug": "the runtime failed while a block was made; what ran into it was left out\n{error}",
     "unchanged": "the source is that of the running chain",
     "reload_refused": "not reloaded: {error}",

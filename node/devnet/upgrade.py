@@ -12,6 +12,7 @@ from typing import Final
 import trio
 
 from node.client.errors import SubmitFailed
+from node.devnet.meanings import items_read_anew
 from node.keys.keypair import Keypair
 from node.node import Node
 from node.runtime_source import RuntimeRefused, node_runtime
@@ -62,10 +63,15 @@ def build_next(node: Node) -> Runtime | None:
     return runtime
 
 
-async def upgrade(node: Node, runtime: Runtime) -> None:
-    """Put a runtime into force. Raises UpgradeRefused, and then the old one stays."""
+async def upgrade(node: Node, runtime: Runtime) -> tuple[str, ...]:
+    """Put a runtime into force. Raises UpgradeRefused, and then the old one stays.
+
+    Returns the items, such as `Counter.Total`, whose stored values decode and are now read as another type.
+    """
     signer = _sudo_key(node)
-    check_state(runtime, node.chain.store.state(node.chain.best.hash))
+    view = node.chain.store.state(node.chain.best.hash)
+    check_state(runtime, view)
+    read_anew = _read_anew(node.chain.runtime, runtime, view)
     node.chain.offer_runtime(runtime)
     set_code = RuntimeCall("System", "set_code", {"code": runtime.code})
     with trio.move_on_after(UPGRADE_SECONDS):
@@ -78,6 +84,7 @@ async def upgrade(node: Node, runtime: Runtime) -> None:
             raise UpgradeRefused(f"the upgrade was not accepted: {failed.exceptions[0]}") from None
     if node.chain.runtime is not runtime:
         raise UpgradeRefused("the upgrade did not come into force: does this chain still make blocks?")
+    return read_anew
 
 
 async def _make_block(node: Node, wanted: Runtime, submission: trio.CancelScope) -> None:
@@ -118,10 +125,22 @@ def check_state(runtime: Runtime, view: StateView) -> None:
         )
 
 
+def _read_anew(old: Runtime, new: Runtime, view: StateView) -> tuple[str, ...]:
+    changed = items_read_anew(old.metadata_v14, new.metadata_v14)
+    return tuple(
+        f"{pallet.name}.{item.name}"
+        for pallet, item in _stored_items(new)
+        if (pallet.name, item.name) in changed and view.keys(item.prefix, None, 1)
+    )
+
+
 def _stored_items(runtime: Runtime) -> Iterator[tuple[Pallet, StorageItem]]:
+    """What outlives a block: its events do not, and are read by the runtime that deposited them."""
     for pallet in runtime.pallets:
         for attribute in pallet.storage():
-            yield pallet, getattr(pallet, attribute)
+            item = getattr(pallet, attribute)
+            if (pallet.name, item.name) != ("System", "Events"):
+                yield pallet, item
 
 
 def _check_item(runtime: Runtime, view: StateView, item: StorageItem, most: int) -> tuple[int, str | None]:

@@ -48,10 +48,10 @@ async def reload(node: Node, reference: str, reporter: Reporter) -> None:
     started = time.perf_counter()
     top = reference.partition(":")[0].partition(".")[0]
     try:
+        _ = node.chain.runtime.metadata_v14  # while the modules that it was made from are the loaded ones
         with fresh_modules(top):
             runtime = build_next(node)
-        if runtime is not None:
-            await upgrade(node, runtime)
+        read_anew = await upgrade(node, runtime) if runtime is not None else ()
     except UpgradeRefused as refusal:
         reporter.event("reload_refused", error=str(refusal))
         return
@@ -61,6 +61,8 @@ async def reload(node: Node, reference: str, reporter: Reporter) -> None:
     spent_ms = round((time.perf_counter() - started) * 1000)
     version = runtime.version.spec_version
     reporter.event("reloaded", spec_version=version, block=node.chain.best.number, milliseconds=spent_ms)
+    if read_anew:
+        reporter.event("read_anew", items=", ".join(read_anew))
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 import cbor2
@@ -96,28 +97,86 @@ class AddressRecord:
         return SIGNATURE_DOMAIN + genesis_hash + cbor2.dumps(fields, canonical=True)
 
 
-class AddressBook:
-    """The newest record of each noise key; when full, the one not added or looked up for longest makes room."""
+IsRegistered = Callable[[bytes], bool]
+"""Whether a noise key belongs to a user of the chain."""
 
-    def __init__(self, genesis_hash: bytes, max_records: int = limits.MAX_ADDRESS_BOOK_RECORDS) -> None:
+
+class AddressBook:
+    """The newest record of each noise key.
+
+    When there is no room, the one not added or looked up for longest goes, but never that of a service of ours, and
+    that of a user of the chain only if there is no other: being a user costs a fee, other keys cost nothing. Of those
+    others a peer brings `max_from_peer` at most, so that its flood pushes out what it brought itself.
+    """
+
+    def __init__(
+        self,
+        genesis_hash: bytes,
+        is_registered: IsRegistered = lambda noise_key: False,
+        *,
+        max_records: int = limits.MAX_ADDRESS_BOOK_RECORDS,
+        max_from_peer: int = limits.MAX_ADDRESS_RECORDS_FROM_PEER,
+    ) -> None:
         self._genesis_hash = genesis_hash
+        self._is_registered = is_registered
         self._max_records = max_records
+        self._max_from_peer = max_from_peer
         self._records: dict[bytes, AddressRecord] = {}
+        self._own: set[bytes] = set()
+        self._bringers: dict[bytes, str] = {}
+        self._brought: dict[str, dict[bytes, None]] = {}
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def add(self, record: AddressRecord) -> bool:
-        """Keep a record. Returns False when an equal or newer one is known; raises InvalidRecord."""
-        known = self._records.get(record.noise_key)
+    def add(self, record: AddressRecord, peer_id: str | None) -> bool:
+        """Keep a record that a peer brought, or one of ours (None). Raises InvalidRecord.
+
+        Returns False when an equal or newer one is known.
+        """
+        key = record.noise_key
+        known = self._records.get(key)
         if known is not None and known.sequence >= record.sequence:
             return False
         record.verify(self._genesis_hash)
-        self._records.pop(record.noise_key, None)
-        if len(self._records) >= self._max_records:
-            del self._records[next(iter(self._records))]
-        self._records[record.noise_key] = record
+        if known is None:
+            self._make_room(peer_id)
+        if peer_id is None:
+            self._own.add(key)
+        elif known is None:
+            self._bringers[key] = peer_id
+            self._brought.setdefault(peer_id, {})[key] = None
+        self._records.pop(key, None)
+        self._records[key] = record
         return True
+
+    def _make_room(self, peer_id: str | None) -> None:
+        brought = self._brought.get(peer_id, {}) if peer_id is not None else {}
+        if len(brought) >= self._max_from_peer:
+            self._drop_one(brought)
+        if len(self._records) >= self._max_records and not self._drop_one(self._records):
+            self._forget(next(key for key in self._records if key not in self._own))
+
+    def _drop_one(self, among: Iterable[bytes]) -> bool:
+        """Forget the first record that may go; those before it that may not become the most recent, nobody's share."""
+        for key in list(islice(among, limits.MAX_ADDRESS_RECORDS_LOOKED_AT)):
+            if key not in self._own and not self._is_registered(key):
+                self._forget(key)
+                return True
+            self._share_no_more(key)
+            self._records[key] = self._records.pop(key)
+        return False
+
+    def _forget(self, key: bytes) -> None:
+        self._share_no_more(key)
+        del self._records[key]
+
+    def _share_no_more(self, key: bytes) -> None:
+        peer_id = self._bringers.pop(key, None)
+        if peer_id is not None:
+            del self._brought[peer_id][key]
+            if not self._brought[peer_id]:
+                del self._brought[peer_id]
 
     def lookup(self, who: bytes | str) -> AddressRecord | None:
         """Return the record of a noise key or peer id, None when there is none."""

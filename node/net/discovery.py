@@ -58,7 +58,7 @@ class HostedCores:
     @asynccontextmanager
     async def start(cls, host: Host, genesis_hash: bytes, address_book: AddressBook) -> AsyncIterator[HostedCores]:
         """Take part in the table and answer questions while the block of code runs."""
-        async with Kademlia.start(host) as kademlia:
+        async with Kademlia.start(host, genesis_hash) as kademlia:
             yield cls(host, kademlia, genesis_hash, address_book)
 
     def of_account(self, noise_key: bytes) -> KademliaDiscovery:
@@ -118,7 +118,7 @@ class HostedCores:
         for data in response.records:
             try:
                 record = AddressRecord.decode(data)
-                self._address_book.add(record)
+                self._address_book.add(record, provider.peer_id)
             except InvalidRecord as error:
                 log.debug("%s passed on an address record that is wrong: %s", provider.peer_id, error)
                 continue

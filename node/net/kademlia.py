@@ -2,6 +2,7 @@
 
 What is done differently from the library's own calls, and why:
 
+- Its protocol id is the same everywhere; ours names the chain, so that tables of different chains never mix.
 - Its table of peers stays empty after plain connections; `add_peer` fills it with the peers of sessions.
 - Its lookup answers from what it once heard, for two days, and with ourselves alone when we provide; ours asks anew.
 - Keys, addresses, values and messages that strangers send are bounded, and a stream that stays silent is ended.
@@ -19,9 +20,12 @@ import trio
 
 from node import limits
 from node.net.host import Host
+from node.net.libp2p_compat import RenamedProtocol
+from node.net.messages import chain_protocol
 
 log = logging.getLogger(__name__)
 
+NAME: Final = "kad"
 _BLAKE2B_256_MULTIHASH: Final = bytes.fromhex("a0e40220")
 """A discovery key is a BLAKE2b-256 hash; as a multihash it is a well-formed key for other Kademlia nodes too."""
 
@@ -37,7 +41,8 @@ class Provider:
 class Kademlia:
     """The part of the table that this node keeps, and its view of the rest. Made by `Kademlia.start`."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, genesis_hash: bytes) -> None:
+        from libp2p.kad_dht.common import PROTOCOL_ID
         from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
         from libp2p.records.validator import NamespacedValidator
 
@@ -45,22 +50,23 @@ class Kademlia:
         # A validator without namespaces refuses every value: only provider records are kept.
         nothing = NamespacedValidator({}, strict_validation=True)
         self._host = host
+        chains_host = RenamedProtocol(host.library_host, PROTOCOL_ID, chain_protocol(genesis_hash, NAME))
         self._dht = KadDHT(
-            host.library_host, DHTMode.SERVER, validator=nothing, validator_changed=True, strict_validation=True
+            chains_host, DHTMode.SERVER, validator=nothing, validator_changed=True, strict_validation=True
         )
         self._store = self._dht.provider_store
         _bound_store(self._store)
-        _bound_streams(host.library_host, self._dht)
+        _bound_streams(chains_host, self._dht)
         self._sending = trio.Lock()
         self._next_provide_seconds = float("-inf")
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, host: Host) -> AsyncIterator[Kademlia]:
+    async def start(cls, host: Host, genesis_hash: bytes) -> AsyncIterator[Kademlia]:
         """Take part while the block of code runs."""
         from libp2p.tools.anyio_service import background_trio_service
 
-        kademlia = cls(host)
+        kademlia = cls(host, genesis_hash)
         async with background_trio_service(kademlia._dht):
             yield kademlia
 

@@ -11,6 +11,7 @@ What is patched, and why:
 - An inbound connection frees its slot when it closes; the library keeps slot and task until the host stops.
 - An inbound stream beyond the bound is reset, and a failing handler ends its stream, never its connection.
 - The signed address that every gossip message carries is made once per half minute.
+- The protocol id of a service, where the library fixed it, can be another one on each host (`RenamedProtocol`).
 """
 
 from __future__ import annotations
@@ -120,6 +121,29 @@ def build_mesh(host: Any, heartbeat_seconds: int) -> tuple[Any, Any]:
     )
     pubsub.counter = time.time_ns()  # sequence numbers must never repeat across restarts
     return pubsub, router
+
+
+class RenamedProtocol:
+    """A host as one of the library's services sees it: a protocol id that the library fixed goes by another name."""
+
+    def __init__(self, host: Any, fixed: str, name: str) -> None:
+        self._host = host
+        self._names = {fixed: name}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    def set_stream_handler(self, protocol: str, handler: Any) -> None:
+        """Answer streams of a protocol."""
+        self._host.set_stream_handler(self._names.get(protocol, protocol), handler)
+
+    def remove_stream_handler(self, protocol: str) -> None:
+        """Answer streams of a protocol no more."""
+        self._host.remove_stream_handler(self._names.get(protocol, protocol))
+
+    async def new_stream(self, peer_id: Any, protocols: Sequence[str]) -> Any:
+        """Open a stream of the first of these protocols that the peer knows."""
+        return await self._host.new_stream(peer_id, [self._names.get(one, one) for one in protocols])
 
 
 def apply_patches() -> None:

@@ -16,7 +16,7 @@ from typing import Final, Literal
 import trio
 
 from node import limits
-from node.net.addresses import AddressBook, AddressRecord, InvalidRecord
+from node.net.addresses import AddressBook, AddressRecord, InvalidRecord, IsRegistered
 from node.net.cbor import InvalidMessage, decode, encode
 from node.net.discovery import HostedCores
 from node.net.gossip import Gossip, Kind, Verdict
@@ -116,10 +116,12 @@ class Network:
         provider: BlockProvider,
         importer: BlockImporter,
         on_extrinsics: OnExtrinsics,
+        is_registered: IsRegistered = lambda noise_key: False,
     ) -> AsyncIterator[Network]:
         """Run the network of one chain node until the block is left.
 
         `on_extrinsics(extrinsics, peer_id)` judges extrinsics that are new here and returns a verdict for each.
+        `is_registered(noise_key)` says whose address records are kept when strangers bring too many.
         Raises ListenFailed, and InvalidPeerId for a bootnode whose address names no peer.
         """
         peer_book = PeerBook()
@@ -127,7 +129,7 @@ class Network:
             peer_book.add_target(address, permanent=True)
         async with AsyncExitStack() as stack:
             host = await stack.enter_async_context(Host.start(config.seed, config.listen))
-            book = AddressBook(genesis_hash)
+            book = AddressBook(genesis_hash, is_registered)
             cores = await stack.enter_async_context(HostedCores.start(host, genesis_hash, book))
             nursery = await stack.enter_async_context(trio.open_nursery())
             network = cls(
@@ -170,7 +172,7 @@ class Network:
 
     def publish_address(self, record: AddressRecord) -> None:
         """Keep a record of a service of ours and send it to every peer. Raises InvalidRecord."""
-        if self.address_book.add(record):
+        if self.address_book.add(record, None):
             self._gossip.broadcast(ADDRESSES, [record.encode()])
 
     @property
@@ -247,12 +249,12 @@ class Network:
         return Verdict.IGNORE
 
     async def _judge_addresses(self, items: list[bytes], peer_id: str) -> list[Verdict]:
-        return [self._judge_address(item) for item in items]
+        return [self._judge_address(item, peer_id) for item in items]
 
-    def _judge_address(self, item: bytes) -> Verdict:
+    def _judge_address(self, item: bytes, peer_id: str) -> Verdict:
         try:
             record = AddressRecord.decode(item)
-            is_news = self.address_book.add(record)
+            is_news = self.address_book.add(record, peer_id)
         except InvalidRecord:
             return Verdict.REJECT
         return Verdict.ACCEPT if is_news else Verdict.IGNORE

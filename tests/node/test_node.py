@@ -11,14 +11,18 @@ import pytest
 import trio
 
 from hypercore.crypto import KeyPair
+from node.client.chain_api import ChainAPI
 from node.client.connection import open_connection
 from node.client.errors import CallRefused, SubmitFailed
+from node.client.local_connection import LocalConnection
 from node.config import NodeConfig, StartRefused
 from node.devnet.chain_file import development_spec
 from node.exceptions import first_of
 from node.keys.derivation import keypair_from_uri
+from node.net.addresses import AddressRecord
 from node.net.identity import peer_id_of
 from node.node import Node, open_node
+from node.roles.identity import ProviderIdentity
 from pallets.balances.events import Transfer
 from runtime.account import Id
 from runtime.call import RuntimeCall
@@ -69,6 +73,18 @@ async def test_calls_of_one_signer_that_are_sent_at_once_are_all_included(tmp_pa
         assert sorted(moved) == [1_000, 2_000, 3_000, 4_000, 5_000]
         assert node.api.query("System", "Account", ALICE.account_id).nonce == 5
         assert all(receipt.error is None for receipt in receipts)
+
+
+async def test_addresses_of_users_are_kept_when_strangers_bring_too_many(tmp_path: Path) -> None:
+    async with running(config(tmp_path)) as node:
+        book, identity = node.network.address_book, ProviderIdentity.of(ALICE)
+        proofs = identity.key_proofs(node.api.genesis_hash)
+        await ChainAPI(LocalConnection(node.api), ALICE).new_user(identity.noise_key, identity.signing_key, proofs)
+        seeds = [identity.noise_seed, *(number.to_bytes(32, "big") for number in range(2))]
+        book._max_records = len(book) + 2
+        for one in seeds:
+            book.add(AddressRecord.create(one, node.api.genesis_hash, addresses=(), sequence=1), "peer")
+        assert book.lookup(identity.noise_key) is not None
 
 
 async def test_a_failing_call_is_in_a_block_with_its_error(tmp_path: Path) -> None:

@@ -180,6 +180,32 @@ async def test_types_that_cannot_read_what_is_stored_are_refused_by_name(
         assert running.node.api.query("Counter", "Total") == 5
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("total = StorageValue(U64", "total = StorageValue(I64"),
+        ("total = StorageValue(U64, default=0", "total = StorageValue(tuple[U32, U32], default=(0, 0)"),
+    ],
+)
+async def test_values_that_are_read_as_another_type_are_told(start: Start, change: tuple[str, str]) -> None:
+    types = ("import U32, U64, AccountId", "import I64, U32, U64, AccountId")
+    async with start() as running:
+        assert (await running.edit(types, change))[0] == "reloaded"  # nothing is stored yet
+        assert (await running.edit())[0] == "reloaded"
+        assert (await running.node.api.submit(ADD, ALICE)).error is None
+        assert await running.edit(types, change) == ("read_anew", {"items": "Counter.Total"})
+        assert running.told.names == ["reloaded", "reloaded", "reloaded", "read_anew"]
+
+
+async def test_the_events_of_the_last_block_hold_no_reload_up(start: Start) -> None:
+    async with start() as running:
+        assert (await running.node.api.submit(ADD, ALICE)).error is None
+        name, _ = await running.edit(("    amount: U32\n    total: U64", "    total: U32"), ("who, amount, ", "who, "))
+        assert name == "reloaded"
+        receipt = await running.node.api.submit(ADD, ALICE)
+        assert [type(event).__name__ for event in receipt.events if hasattr(event, "total")] == ["Added"]
+
+
 async def test_a_hook_that_fails_is_told_and_an_edit_heals_the_chain(start: Start) -> None:
     failing = "    def on_finalize(self, number: int) -> None:\n        raise KeyError\n\n"
     hook = ("    @call(weight", f"{failing}    @call(weight")

@@ -21,7 +21,7 @@ from node.net.kademlia import Kademlia
 from node.net.messages import chain_protocol
 from node.net.service import Network
 
-from .support import GENESIS, PATIENCE_SECONDS, FakeNode, connected_hosts, seed, until
+from .support import GENESIS, OTHER_GENESIS, PATIENCE_SECONDS, FakeNode, connected_hosts, seed, until
 
 KEY = bytes(range(32))
 ACCOUNT = seed("an account")
@@ -56,7 +56,7 @@ async def found(network: Network, key: bytes = KEY) -> list[Endpoint]:
 
 
 async def announce(network: Network, record: AddressRecord) -> float:
-    network.address_book.add(record)
+    network.address_book.add(record, None)
     return await network.hosted_cores.of_account(record.noise_key).announce(KEY, record.hypercore_port)
 
 
@@ -76,7 +76,7 @@ async def test_a_reader_without_any_address_gets_the_blocks() -> None:
         async with line_of_nodes(2) as networks, open_replication() as serving, open_replication() as reading:
             serving.add(core)
             record = account_record(await serving.listen())
-            networks[0].address_book.add(record)
+            networks[0].address_book.add(record, None)
             here, there = (network.hosted_cores.of_account(record.noise_key) for network in networks)
             async with open_swarm(serving, [here], port=record.hypercore_port) as host:
                 host.serve(core.discovery_key)
@@ -103,7 +103,7 @@ async def test_the_newest_record_of_an_account_counts() -> None:
     with trio.fail_after(PATIENCE_SECONDS):
         async with line_of_nodes(2) as networks:
             await announce(networks[0], account_record())
-            networks[1].address_book.add(account_record(5000, sequence=2))
+            networks[1].address_book.add(account_record(5000, sequence=2), None)
             assert await found(networks[1]) == [("127.0.0.1", 5000)]
 
 
@@ -180,7 +180,7 @@ async def test_a_question_that_is_none_is_not_answered_and_later_ones_are(questi
 
 async def test_a_flood_of_keys_displaces_the_oldest_and_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_PROVIDED_KEYS", 3)
-    async with connected_hosts("flooded", "provider") as hosts, Kademlia.start(hosts[0]) as kademlia:
+    async with connected_hosts("flooded", "provider") as hosts, Kademlia.start(hosts[0], GENESIS) as kademlia:
         from libp2p.peer.id import ID
         from libp2p.peer.peerinfo import PeerInfo
         from multiaddr import Multiaddr
@@ -193,7 +193,7 @@ async def test_a_flood_of_keys_displaces_the_oldest_and_stays_bounded(monkeypatc
 
 
 async def test_values_of_strangers_are_not_kept() -> None:
-    async with connected_hosts("keeper") as hosts, Kademlia.start(hosts[0]) as kademlia:
+    async with connected_hosts("keeper") as hosts, Kademlia.start(hosts[0], GENESIS) as kademlia:
         from libp2p.records.validator import InvalidRecordType
 
         for key in ("/pk/anything", "/ipns/anything", "plain"):
@@ -203,8 +203,34 @@ async def test_values_of_strangers_are_not_kept() -> None:
 
 async def test_addresses_that_cannot_be_read_are_left_out_of_the_table() -> None:
     stranger = account_record().peer_id
-    async with connected_hosts("reader") as hosts, Kademlia.start(hosts[0]) as kademlia:
+    async with connected_hosts("reader") as hosts, Kademlia.start(hosts[0], GENESIS) as kademlia:
         await kademlia.add_peer(stranger, ["nonsense", ""])
         assert kademlia._dht.routing_table.size() == 0
         await kademlia.add_peer(stranger, ["nonsense", f"/ip4/127.0.0.1/tcp/1/p2p/{stranger}"])
         assert kademlia._dht.routing_table.size() == 1
+
+
+async def test_tables_of_different_chains_do_not_mix() -> None:
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with AsyncExitStack() as stack:
+            ours, same, other = await stack.enter_async_context(connected_hosts("ours", "same chain", "other chain"))
+            tables = {}
+            for host, genesis in ((ours, GENESIS), (same, GENESIS), (other, OTHER_GENESIS)):
+                tables[host.peer_id] = await stack.enter_async_context(Kademlia.start(host, genesis))
+            table = tables[ours.peer_id]
+            for host in (same, other):
+                await table.add_peer(host.peer_id, host.addresses)
+                await tables[host.peer_id].add_peer(ours.peer_id, ours.addresses)
+            assert await table.provide(KEY) == 1
+            assert [one.peer_id for one in await tables[same.peer_id].find_providers(KEY)] == [ours.peer_id]
+            assert await tables[other.peer_id].find_providers(KEY) == []
+            assert await tables[other.peer_id].provide(KEY) == 0
+
+
+async def test_the_librarys_own_name_of_the_table_is_not_answered() -> None:
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with connected_hosts("asks", "answers") as (asks, answers), Kademlia.start(answers, GENESIS):
+            with pytest.raises(PeerGone):
+                await asks.open_stream(answers.peer_id, "/ipfs/kad/1.0.0")
+            async with await asks.open_stream(answers.peer_id, f"/{GENESIS[:8].hex()}/kad/1"):
+                pass

@@ -38,6 +38,24 @@ async def test_address_records_are_exchanged_on_connect_and_gossiped_on() -> Non
                 net_a.publish_address(AddressRecord.create(seed("x"), OTHER_GENESIS, addresses=(), sequence=1))
 
 
+async def test_a_peers_flood_of_address_records_pushes_out_its_own() -> None:
+    a, b, c = FakeNode("a"), FakeNode("b"), FakeNode("c")
+
+    def record(name: str) -> AddressRecord:
+        return AddressRecord.create(seed(name), GENESIS, addresses=(), sequence=1)
+
+    async with a.run() as net_a, b.run(a) as net_b, c.run(a) as net_c:
+        await until(lambda: a.sees(b, c))
+        net_a.address_book._max_from_peer = 2
+        net_c.publish_address(record("honest"))
+        await until(lambda: net_a.address_book.lookup(record("honest").noise_key))
+        for name in ("1", "2", "3", "4"):
+            net_b.publish_address(record(name))
+        await until(lambda: net_a.address_book.lookup(record("4").noise_key))
+        kept = [name for name in ("honest", "1", "2", "3", "4") if net_a.address_book.lookup(record(name).noise_key)]
+        assert kept == ["honest", "3", "4"]
+
+
 async def test_chain_nodes_are_found_through_address_records() -> None:
     a, b, c = FakeNode("a"), FakeNode("b"), FakeNode("c")
     async with a.run(), b.run(a) as net_b, c.run(a):

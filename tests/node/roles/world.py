@@ -150,7 +150,7 @@ class LoopbackNetwork:
         self.address_book = AddressBook(genesis_hash)
 
     def publish_address(self, record: AddressRecord) -> None:
-        self.address_book.add(record)
+        self.address_book.add(record, None)
 
 
 @dataclass
