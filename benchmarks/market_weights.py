@@ -38,21 +38,21 @@ def scenarios(ground: Ground) -> Iterator[Scenario]:
     yield Scenario("DatDot", "ON_INITIALIZE", lambda _: idle_block())
 
 
-@cache
-def staffed() -> World:
-    """A market with a sponsor and providers."""
+def new_market() -> World:
+    """A market of its own with a sponsor and providers."""
     world = World(DatDotConfig(response_window=20), check=False)
     world.join(1)
     world.staff(*PROVIDERS)
     return world
 
 
+staffed = cache(new_market)
+
+
 @cache
 def setting_up() -> World:
     """The same, in the block in which providers were drawn."""
-    world = World(DatDotConfig(response_window=20), check=False)
-    world.join(1)
-    world.staff(*PROVIDERS)
+    world = new_market()
     world.publish(world.people[1], [(0, 9)], world.number + 300)
     while not world.seen(NewAmendment):
         world.block()
@@ -62,9 +62,7 @@ def setting_up() -> World:
 @cache
 def challenged() -> World:
     """A market that hosts, with an open challenge."""
-    world = World(DatDotConfig(response_window=20), check=False)
-    world.join(1)
-    world.staff(*PROVIDERS)
+    world = new_market()
     world.publish(world.people[1], [(0, 9)], world.number + 300)
     world.work_for(lambda: len(world.seen(HostingStarted)) == 3, limit=8)
     while not world.seen(NewStorageChallenge):

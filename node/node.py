@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     from node.net.addresses import AddressRecord
     from node.net.service import Network
     from node.roles.endpoint import ServiceEndpoint
-    from node.roles.progress import SealingBoard
     from node.roles.provider import ProviderService
     from node.roles.sealer import SealPool
+    from node.roles.sealing_board import SealingBoard
 
 log = structlog.get_logger("node")
 
@@ -315,8 +315,8 @@ async def _with_services(
     stack: AsyncExitStack,
 ) -> Node:
     from node.finding import Finding
-    from node.roles.progress import SealingBoard
     from node.roles.sealer import SealPool
+    from node.roles.sealing_board import SealingBoard
 
     api = LocalChain(chain, transactions)
     node = Node(config, chain, transactions, author, api, rpc_port, network, SealingBoard())

@@ -14,11 +14,9 @@ from runtime.portable import Field
 from runtime.types import camel_case, scale_name
 
 
-@dataclass(frozen=True)
-class Record:
-    """A struct as the node's metadata describes it: `fields` by their metadata names."""
+class _Fields:
+    """What has `fields` by their metadata names; they do not change."""
 
-    name: str
     fields: Mapping[str, Any]
 
     def __post_init__(self) -> None:
@@ -29,7 +27,15 @@ class Record:
 
 
 @dataclass(frozen=True)
-class NamedVariant:
+class Record(_Fields):
+    """A struct as the node's metadata describes it."""
+
+    name: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class NamedVariant(_Fields):
     """A variant of an enum as the node's metadata describes it; unnamed fields are named "0", "1" …
 
     For an event `enum` is the name of its pallet.
@@ -39,16 +45,10 @@ class NamedVariant:
     name: str
     fields: Mapping[str, Any]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fields", Arguments(self.fields))
-
-    def __getitem__(self, field: str) -> Any:
-        return self.fields[field]
-
 
 def field_of(value: Any, name: str) -> Any:
     """A field of a struct, a variant or a mapping by its metadata name; raises CodecError when it lacks it."""
-    fields = value.fields if isinstance(value, Record | NamedVariant) else value
+    fields = value.fields if isinstance(value, _Fields) else value
     for spelled in (name, f"{name}_"):  # the underscore keeps a name of ours off Python's words
         if isinstance(fields, Mapping) and spelled in fields:
             return fields[spelled]
@@ -63,7 +63,7 @@ def parts_of(value: Any, fields: Sequence[Field]) -> list[Any]:
     Unnamed fields are those of a tuple, or of one of our classes, in order.
     """
     names = [field.name or str(position) for position, field in enumerate(fields)]
-    content = value.fields if isinstance(value, Record | NamedVariant) else value
+    content = value.fields if isinstance(value, _Fields) else value
     if isinstance(content, Mapping):
         surplus = [name for name in content if scale_name(name) not in names and name not in names]
         if surplus:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,9 +22,10 @@ from node.devnet.chain_file import (
 )
 from node.devnet.market import share_all, show_blocks, wait_for_users
 from node.devnet.ports import bind_port, free_or_any
-from node.devnet.progress import JsonReporter, Reporter, TextReporter
+from node.devnet.progress import Reporter
 from node.devnet.upgrade import UpgradeRefused, bring_up_to_date
 from node.devnet.watch import watch_project
+from node.devnet.workplace import workplace
 from node.garbage import settle_garbage_collection
 from node.keys.derivation import keypair_from_uri
 from node.keys.keypair import Keypair
@@ -64,26 +63,8 @@ class DevConfig:
 
 async def run_dev(config: DevConfig, as_json: bool) -> bool:
     """Runs the chain until stopped; with shares and a timeout, until all is available (True) or time is up (False)."""
-    reporter: Reporter = JsonReporter() if as_json else TextReporter()
-    try:
-        with data_directory(config.directory, "datdot-dev-") as directory:
-            return await _run(config, directory, reporter)
-    finally:
-        reporter.close()
-
-
-@contextmanager
-def data_directory(chosen: Path | None, prefix: str) -> Iterator[Path]:
-    """The chosen directory, made if missing, or a temporary one that is removed afterwards."""
-    if chosen is None:
-        with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as temporary:
-            yield Path(temporary)
-        return
-    try:
-        chosen.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartRefused(f"cannot use {chosen}: {error.strerror}") from None
-    yield chosen.resolve()
+    with workplace(config.directory, "datdot-dev-", as_json) as (directory, reporter):
+        return await _run(config, directory, reporter)
 
 
 async def _run(config: DevConfig, directory: Path, reporter: Reporter) -> bool:

@@ -27,10 +27,10 @@ from node.devnet.chain_file import (
     provider_uri,
     validator_uri,
 )
-from node.devnet.dev import data_directory
 from node.devnet.market import share_all, show_blocks, wait_for_users
 from node.devnet.ports import free_ports, is_free
-from node.devnet.progress import JsonReporter, Reporter, TextReporter
+from node.devnet.progress import Reporter
+from node.devnet.workplace import workplace
 from node.keys.derivation import keypair_from_uri
 from node.net.identity import peer_id_of
 from node.node import open_node
@@ -79,12 +79,8 @@ class NodePlan:
 
 async def run_localnet(config: LocalnetConfig, as_json: bool) -> bool:
     """Runs the network until stopped; with shares and a timeout, until all is available (True) or time is up."""
-    reporter: Reporter = JsonReporter() if as_json else TextReporter()
-    try:
-        with data_directory(config.directory, "datdot-localnet-") as directory:
-            return await _run(config, directory, reporter)
-    finally:
-        reporter.close()
+    with workplace(config.directory, "datdot-localnet-", as_json) as (directory, reporter):
+        return await _run(config, directory, reporter)
 
 
 async def _run(config: LocalnetConfig, directory: Path, reporter: Reporter) -> bool:

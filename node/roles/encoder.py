@@ -17,9 +17,9 @@ from node.roles.lane_protocol import SCHEME, Bye, Chunk, FaultCode, LaneFault, O
 from node.roles.lane_stream import LaneDialer, LaneStream, PeerUnreachable
 from node.roles.limits import FRAME_SECONDS
 from node.roles.market_view import LaneTerms, MarketView
-from node.roles.progress import SealingBoard
 from node.roles.retry import Backoff
 from node.roles.sealer import SealKey, SealPool
+from node.roles.sealing_board import SealingBoard
 from pallets.datdot.sealing import Lane, LaneTreeBuilder
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from node.roles.market_view import LaneId, MarketView
-from node.roles.progress import SealingBoard
+from node.roles.sealing_board import SealingBoard
 from node.roles.share_events import (
     HostingStarted,
     Paid,

@@ -28,10 +28,10 @@ from node.roles.lane_protocol import lane_protocol
 from node.roles.lane_server import LaneServer
 from node.roles.lane_stream import LaneDialer
 from node.roles.market_view import MarketView
-from node.roles.progress import SealingBoard
 from node.roles.registration import RegistrationFailed, WorkOffer, ensure_user
 from node.roles.retry import Backoff, BlockClock, Duty, DutyRunner, is_ending
 from node.roles.sealer import SealPool
+from node.roles.sealing_board import SealingBoard
 from pallets.datdot.queries import position_of
 from pallets.datdot.types import Role
 

@@ -22,11 +22,11 @@ from node.roles.endpoint import ServiceEndpoint
 from node.roles.fetcher import Fetcher, FetchFailed
 from node.roles.market_view import PALLET, MarketView
 from node.roles.plan_progress import PlanOver, PlanProgress
-from node.roles.progress import SealingBoard
 from node.roles.publishing import Publisher
 from node.roles.read_back import read_back
 from node.roles.registration import RegistrationFailed, ensure_user
 from node.roles.retry import Backoff
+from node.roles.sealing_board import SealingBoard
 from node.roles.share_events import (
     Available,
     DriveAvailable,

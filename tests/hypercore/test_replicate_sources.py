@@ -12,8 +12,7 @@ from hypercore.messages import Cancel, Data, Handshake, Message, NoData, Request
 from hypercore.proof import BlockRequest, HashRequest, ProofRequest, UpgradeRequest
 from hypercore.replicate import Replicator
 from hypercore.replicate_peer import MAX_PENDING_REQUESTS, PREPARED_REQUESTS, ReplicationPeer, capability
-
-from .test_replicate import BUDGET, HANDSHAKE_HASH, make_writer
+from tests.hypercore.replicas import BUDGET, HANDSHAKE_HASH, make_writer
 
 BLOCKS = 16
 

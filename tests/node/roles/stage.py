@@ -28,10 +28,10 @@ from node.roles.lane_server import LaneServer
 from node.roles.lane_stream import LaneDialer, LaneStream
 from node.roles.limits import REPORT_MARGIN_BLOCKS
 from node.roles.market_view import LaneTerms
-from node.roles.progress import SealingBoard
 from node.roles.registration import WorkOffer, ensure_user
 from node.roles.retry import BlockClock
 from node.roles.sealer import SealKey, SealPool
+from node.roles.sealing_board import SealingBoard
 from pallets.datdot.components import Stored
 from pallets.datdot.types import Amendment, AmendmentState
 from runtime.call import RuntimeCall
