@@ -48,7 +48,8 @@ _NAMES = {
     "hypercore.io.drive_iterators": ("DriveChange",),
     "hypercore.io.drive_mirror": ("MirrorReport", "mirror_in", "mirror_out"),
     "hypercore.io.events": (
-        "Appended", "BlockSource", "Cleared", "Conflicted", "CoreEvent", "Downloaded", "Signed", "Truncated",
+        "Appended", "BlockSource", "Cleared", "Closed", "Conflicted", "CoreEvent", "Downloaded", "NotStored",
+        "Signed", "Truncated",
     ),
     "hypercore.io.files": ("DiskDirectory", "MemoryDirectory"),
     "hypercore.io.log": ("Log", "LogSnapshot"),
