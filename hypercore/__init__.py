@@ -52,6 +52,7 @@ _NAMES = {
         "Signed", "Truncated",
     ),
     "hypercore.io.files": ("DiskDirectory", "MemoryDirectory"),
+    "hypercore.io.listening": ("ListenFailed",),
     "hypercore.io.log": ("Log", "LogSnapshot"),
     "hypercore.io.replication": ("ConnectFailed", "Replication", "ReplicationTimeout", "open_replication"),
     "hypercore.io.session": ("Session",),

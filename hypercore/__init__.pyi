@@ -60,6 +60,7 @@ from hypercore.io.events import Signed as Signed
 from hypercore.io.events import Truncated as Truncated
 from hypercore.io.files import DiskDirectory as DiskDirectory
 from hypercore.io.files import MemoryDirectory as MemoryDirectory
+from hypercore.io.listening import ListenFailed as ListenFailed
 from hypercore.io.log import Log as Log
 from hypercore.io.log import LogSnapshot as LogSnapshot
 from hypercore.io.replication import ConnectFailed as ConnectFailed

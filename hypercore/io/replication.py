@@ -33,6 +33,7 @@ from hypercore.demand import Demand
 from hypercore.errors import BlockNotAvailable, CoreFrozen, HeadUnconfirmed, HypercoreError, LocalProtocolError
 from hypercore.io.core import Core
 from hypercore.io.events import Appended, Cleared, Closed, Conflicted, CoreEvent, Downloaded, Signed, Truncated
+from hypercore.io.listening import open_listeners
 from hypercore.io.session import Link, Session, new_key_pair
 from hypercore.io.waiting import any_event, any_of, may_bring, reason_to_give_up, until
 from hypercore.replicate import Replicator
@@ -107,8 +108,8 @@ class Replication:
         return session
 
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Accepts peers on a TCP port (0: any free one) and returns it."""
-        listeners = await trio.open_tcp_listeners(port, host=host)
+        """Accepts peers on a TCP port (0: any free one) and returns it; raises `ListenFailed`."""
+        listeners = await open_listeners(host, port)
         self._nursery.start_soon(trio.serve_listeners, self._accept, listeners)
         bound: int = listeners[0].socket.getsockname()[1]
         return bound
