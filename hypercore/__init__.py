@@ -48,9 +48,11 @@ _NAMES = {
     "hypercore.io.drive_iterators": ("DriveChange",),
     "hypercore.io.drive_mirror": ("MirrorReport", "mirror_in", "mirror_out"),
     "hypercore.io.events": (
-        "Appended", "BlockSource", "Cleared", "Conflicted", "CoreEvent", "Downloaded", "Signed", "Truncated",
+        "Appended", "BlockSource", "Cleared", "Closed", "Conflicted", "CoreEvent", "Downloaded", "NotStored",
+        "Signed", "Truncated",
     ),
     "hypercore.io.files": ("DiskDirectory", "MemoryDirectory"),
+    "hypercore.io.listening": ("ListenFailed",),
     "hypercore.io.log": ("Log", "LogSnapshot"),
     "hypercore.io.replication": ("ConnectFailed", "Replication", "ReplicationTimeout", "open_replication"),
     "hypercore.io.session": ("Session",),

@@ -51,13 +51,16 @@ from hypercore.io.drive_mirror import mirror_out as mirror_out
 from hypercore.io.events import Appended as Appended
 from hypercore.io.events import BlockSource as BlockSource
 from hypercore.io.events import Cleared as Cleared
+from hypercore.io.events import Closed as Closed
 from hypercore.io.events import Conflicted as Conflicted
 from hypercore.io.events import CoreEvent as CoreEvent
 from hypercore.io.events import Downloaded as Downloaded
+from hypercore.io.events import NotStored as NotStored
 from hypercore.io.events import Signed as Signed
 from hypercore.io.events import Truncated as Truncated
 from hypercore.io.files import DiskDirectory as DiskDirectory
 from hypercore.io.files import MemoryDirectory as MemoryDirectory
+from hypercore.io.listening import ListenFailed as ListenFailed
 from hypercore.io.log import Log as Log
 from hypercore.io.log import LogSnapshot as LogSnapshot
 from hypercore.io.replication import ConnectFailed as ConnectFailed

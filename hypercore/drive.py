@@ -126,8 +126,13 @@ def blobs_manifest(manifest: Manifest, key: bytes) -> Manifest | None:
 def normalize_path(path: str, base: str = "/") -> str:
     """The absolute path of `path` seen from `base`, without `.`, `..`, doubled or trailing slashes.
 
-    Backslashes separate, too, as JavaScript does it. Raises `LocalProtocolError` for a path above the root.
+    Backslashes separate, too, as JavaScript does it. Raises `LocalProtocolError` for a path above the root, and for one
+    that is not text, such as a file name in another encoding.
     """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise LocalProtocolError(f"{path!a} is not text that UTF-8 can hold") from None
     names: list[str] = []
     text = path.replace("\\", "/")
     for name in (text if text.startswith("/") else f"{base}/{text}").split("/"):

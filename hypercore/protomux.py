@@ -111,7 +111,7 @@ class Protomux:
         self._by_name: dict[Name, Channel] = {}
         self._remote: dict[int, _RemoteOpen] = {}
         self._unanswered: dict[Name, int] = {}
-        self._awaiting: dict[Name, int] = {}
+        self._awaiting: dict[Name, deque[int]] = {}
         self._free: list[int] = []
         self._next_local_id = 1
         self._highest_remote_id = 0
@@ -135,7 +135,7 @@ class Protomux:
         if remote_id:
             self._pair(channel, remote_id, self._remote[remote_id])
         else:
-            self._awaiting[name] = channel.local_id
+            self._awaiting.setdefault(name, deque()).append(channel.local_id)
         return channel
 
     def reject(self, protocol: str, id: bytes) -> None:
@@ -188,11 +188,18 @@ class Protomux:
         self._receive_one(reader.uint(), reader)
 
     def next_event(self) -> Event | None:
-        """The oldest event not read yet; messages of a channel that we have closed since are left out."""
+        """The oldest event not read yet, without what has no meaning any more.
+
+        That is a message of a channel that we have closed since, and a request that the peer has taken back.
+        """
         while self._events:
             event = self._events.popleft()
-            if not (isinstance(event, ChannelMessage) and event.channel.closed_here):
-                return event
+            match event:
+                case ChannelMessage(channel=channel) if channel.closed_here:
+                    continue
+                case OpenRequested(protocol=protocol, id=id) if (protocol, id) not in self._unanswered:
+                    continue
+            return event
         return None
 
     def _receive_one(self, remote_id: int, reader: Reader) -> None:
@@ -248,9 +255,11 @@ class Protomux:
         if len(self._remote) >= self._max_channels:
             raise RemoteProtocolError(f"more than {self._max_channels} channels on one stream")
         self._highest_remote_id = max(self._highest_remote_id, remote_id)
-        local_id = self._awaiting.pop(name, 0)
+        local_id = self._answered(name)
         channel = self._local.get(local_id)
         if local_id and channel is None:
+            # JavaScript has ignored our close, since its half was not open then.
+            self._control(_CLOSE, encode_uint(local_id))
             self._free.append(local_id)
             return
         if channel is None and (name in self._by_name or name in self._unanswered):
@@ -264,10 +273,10 @@ class Protomux:
             self._events.append(OpenRequested(*name))
 
     def _receive_reject(self, local_id: int) -> None:
-        name = next((name for name, awaiting in self._awaiting.items() if awaiting == local_id), None)
+        name = next((name for name, awaiting in self._awaiting.items() if local_id in awaiting), None)
         if name is None:
             raise RemoteProtocolError(f"the peer rejects channel {local_id}, which is not waiting for an answer")
-        del self._awaiting[name]
+        self._answered(name, local_id)
         self._free.append(local_id)
         channel = self._local.get(local_id)
         if channel is not None:
@@ -282,8 +291,18 @@ class Protomux:
             self._end(remote.channel)
             self._events.append(ChannelClosed(remote.channel, rejected=False))
         else:
-            self._unanswered.pop(remote.name, None)
-            self._forget_remote(remote_id)
+            self.reject(*remote.name)  # each open gets an answer, or the peer takes the next one for it
+
+    def _answered(self, name: Name, local_id: int | None = None) -> int:
+        """Takes the number of the open that the peer's answer belongs to, the oldest unless it is told; 0 for none."""
+        awaiting = self._awaiting.get(name)
+        if awaiting is None:
+            return 0
+        local_id = local_id or awaiting[0]
+        awaiting.remove(local_id)
+        if not awaiting:
+            del self._awaiting[name]
+        return local_id
 
     def _pair(self, channel: Channel, remote_id: int, remote: _RemoteOpen) -> None:
         channel.remote_id = remote_id

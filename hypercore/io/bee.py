@@ -36,9 +36,10 @@ from hypercore.bee import Batch, Compare, Entry
 from hypercore.bee_blocks import BlockCache, Header
 from hypercore.bee_read import Bounds, Difference, Differences, Entries, History, find
 from hypercore.bee_tree import TREE_BYTES, Tree
-from hypercore.errors import LocalProtocolError
+from hypercore.errors import HypercoreError, LocalProtocolError
 from hypercore.io.events import CoreEvent, Truncated
 from hypercore.io.log import Log
+from hypercore.io.waiting import reason_to_give_up
 
 SEPARATOR = b"\x00"
 Text = bytes | str
@@ -232,24 +233,30 @@ class Bee(BeeView):
         lt: Text | None = None,
         lte: Text | None = None,
     ) -> tuple[BeeView, BeeView]:
-        """Waits until something between the bounds differs from `version`; returns the bee now and at that version."""
+        """Waits until something between the bounds differs from `version`; returns the bee now and at that version.
+
+        Raises `CoreClosed`, and as `get`.
+        """
         changed = trio.Event()
+        failure: HypercoreError | None = None
         oldest = version
 
         def listen(event: CoreEvent) -> None:
-            nonlocal oldest
+            nonlocal oldest, failure
+            failure = failure or reason_to_give_up(event)
             if isinstance(event, Truncated):
                 oldest = min(oldest, event.length)
             changed.set()
 
         stop = self.log.core.subscribe(listen)
         try:
-            while True:
+            while failure is None:
                 changed = trio.Event()
                 new, old = self.snapshot(), self.checkout(min(oldest, self.version))
                 if await anext(new.differences(old, gt=gt, gte=gte, lt=lt, lte=lte, limit=1), None) is not None:
                     return new, old
                 await changed.wait()
+            raise failure
         finally:
             stop()
 

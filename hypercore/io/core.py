@@ -18,7 +18,7 @@ from typing import Literal
 
 from hypercore import crypto
 from hypercore.crypto import KeyPair
-from hypercore.errors import CoreFrozen, InvalidSignature, StoreMissing
+from hypercore.errors import CoreFrozen, InvalidSignature, StoreError, StoreMissing
 from hypercore.io.block_offsets import BlockOffsets
 from hypercore.io.core_editing import MAXIMUM_BATCH_BLOCKS, MAXIMUM_BLOCK_BYTES, CoreEditor
 from hypercore.io.events import (
@@ -26,9 +26,11 @@ from hypercore.io.events import (
     Applied,
     BlockSource,
     Cleared,
+    Closed,
     Conflicted,
     CoreEvent,
     Downloaded,
+    NotStored,
     Signed,
     Truncated,
 )
@@ -158,19 +160,23 @@ class Core(CoreEditor):
         return self.adopt(verify_proof(self.view(), proof), keep_block=keep_block)
 
     def adopt(self, batch: VerifiedBatch, *, keep_block: bool = True) -> Applied:
-        """Store what a verified proof showed, in one atomic change; raises `CoreFrozen`."""
+        """Store what a verified proof showed, in one atomic change; raises `CoreFrozen`, `StoreFull`, `StoreFailed`."""
         self._check_open()
         if self._conflict is not None:
             raise CoreFrozen(f"the core is frozen: {self._conflict}")
         old_length, old_fork = self.length, self.fork
         if batch.head is not None and batch.head.fork > old_fork:
             self._keep_for_snapshots(batch.ancestors, old_length, goes_back=True)
-        if batch.block is not None:
-            self._give_up_cut_off()
-        if batch.manifest is not None:
-            self._store.set_manifest(batch.manifest)
-            self._verifier = None
-        self._store.commit(self._change_of(batch, keep_block), sync=False)
+        try:
+            if batch.block is not None:
+                self._give_up_cut_off()
+            if batch.manifest is not None:
+                self._store.set_manifest(batch.manifest)
+                self._verifier = None
+            self._store.commit(self._change_of(batch, keep_block), sync=False)
+        except StoreError as problem:
+            self._emit(NotStored(problem))
+            raise
         if batch.head is not None:
             self._set_head(batch.head.roots)
         if self.fork != old_fork:
@@ -220,6 +226,7 @@ class Core(CoreEditor):
         """Write everything out and release the store; closing twice is fine."""
         if not self._closed:
             self._closed = True
+            self._emit(Closed())
             self._listeners.clear()
             self._snapshots.clear()
             self._store.close()
@@ -248,10 +255,12 @@ __all__ = [
     "Applied",
     "BlockSource",
     "Cleared",
+    "Closed",
     "Conflicted",
     "Core",
     "CoreEvent",
     "Downloaded",
+    "NotStored",
     "Signed",
     "Truncated",
 ]

@@ -20,6 +20,17 @@ from hypercore.quorum import SignaturePart, assemble, needs_quorum, sign_part
 MAXIMUM_BLOCK_BYTES = 15 * 1024 * 1024
 MAXIMUM_BATCH_BLOCKS = 262_144
 
+Block = bytes | bytearray | memoryview
+
+
+def blocks_of(blocks: Block | Sequence[Block]) -> list[bytes]:
+    """The blocks of one append; raises `TypeError` for what holds no bytes, such as text and numbers."""
+    batch = [blocks] if isinstance(blocks, Block) else list(blocks)
+    for block in batch:
+        if not isinstance(block, Block):
+            raise TypeError(f"a block is bytes and not {type(block).__name__}")
+    return [bytes(block) for block in batch]
+
 
 class CoreEditor(CoreState):
     """The writing half of `hypercore.io.core.Core`."""
@@ -32,7 +43,7 @@ class CoreEditor(CoreState):
         self._listeners: dict[int | None, list[Callable[[CoreEvent], None]]] = {}
         self._snapshots: WeakSet[Snapshot] = WeakSet()
 
-    def append(self, blocks: bytes | Sequence[bytes], *, signature: bytes | None = None) -> int:
+    def append(self, blocks: Block | Sequence[Block], *, signature: bytes | None = None) -> int:
         """Add one block, or several as one atomic change; returns the new length.
 
         With durability "fsync" the blocks are on the medium when this returns. With several signers the head then waits
@@ -41,7 +52,7 @@ class CoreEditor(CoreState):
         `HeadUnconfirmed`, and `StoreFull`, after which the core is as it was.
         """
         self._check_writable(signature is None)
-        batch = [blocks] if isinstance(blocks, bytes) else [bytes(block) for block in blocks]
+        batch = blocks_of(blocks)
         if not batch:
             return self.length
         if len(batch) > MAXIMUM_BATCH_BLOCKS:
@@ -92,6 +103,8 @@ class CoreEditor(CoreState):
         Tree and head stay, so the blocks can be downloaded again and proofs about others still work.
         """
         self._check_open()
+        if start < 0:
+            raise LocalProtocolError(f"blocks are counted from 0: there is no block {start}")
         end = min(end, self.length)
         ranges = [self._data_range(*run) for run in self._store.bitfield.runs(start, end)]
         if not ranges:

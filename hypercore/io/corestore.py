@@ -262,7 +262,9 @@ class CoreNamespace:
     ) -> Log:
         """A handle of one core: our own by `name` or `key_pair`, any by `key` or `manifest`; made when it is new.
 
-        Handles of one core share it; it is closed when the last of them is and no replication runs.
+        Handles of one core share it; it is closed when the last of them is and no replication runs. A `key_pair` with
+        the `key` of a core that it signs makes a copy writable. Raises `LocalProtocolError` when they contradict each
+        other, `InvalidSignature` for a key pair that is no signer.
         """
         if self._shared.closed:
             raise CoreClosed("the corestore is closed")
@@ -270,13 +272,10 @@ class CoreNamespace:
         alias = None
         if name is not None:
             key_pair, alias = self.key_pair(name), (self._namespace, name)
-        if manifest is None and key_pair is not None:
-            manifest = Manifest.default(key_pair.public_key)
-        if manifest is not None and key is None:
-            key = manifest.key()
-        if key is None:
-            raise LocalProtocolError("a core is opened by its name, its key, its key pair or its manifest")
-        core = self._shared.open(crypto.parse_key(key), manifest, key_pair, alias)
+            if key is not None:
+                raise LocalProtocolError("a core has the key of its name or one that is given, not both")
+        wanted, manifest = _identified(key, manifest, key_pair)
+        core = self._shared.open(wanted, manifest, key_pair, alias)
         return Log(
             core,
             encryption_key=encryption_key,
@@ -335,3 +334,20 @@ class Corestore(CoreNamespace):
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+
+
+def _identified(
+    key: bytes | str | None, manifest: Manifest | None, key_pair: KeyPair | None
+) -> tuple[bytes, Manifest | None]:
+    """The key of the core that is meant, and its manifest as far as it follows; raises `LocalProtocolError`."""
+    wanted = None if key is None else crypto.parse_key(key)
+    if manifest is None and key_pair is not None:
+        default = Manifest.default(key_pair.public_key)
+        manifest = default if wanted in (None, default.key()) else None
+    if manifest is None:
+        if wanted is None:
+            raise LocalProtocolError("a core is opened by its name, its key, its key pair or its manifest")
+        return wanted, None
+    if wanted not in (None, manifest.key()):
+        raise LocalProtocolError("the key is not that of the manifest: give one of them")
+    return manifest.key(), manifest

@@ -31,6 +31,7 @@ from hypercore.errors import HypercoreError
 from hypercore.io.core import Core
 from hypercore.io.events import CoreEvent, Downloaded
 from hypercore.io.replication import Replication, ReplicationTimeout
+from hypercore.io.waiting import reason_to_give_up
 
 
 class DownloadCancelled(HypercoreError):
@@ -41,8 +42,8 @@ class Download:
     """Blocks that are wanted from peers until they are here or `cancel` is called; made by `Log.download`.
 
     It goes on whether or not anybody waits. Awaiting it returns once all blocks are here; a wait that is cancelled or
-    that times out ends the download. Raises `DownloadCancelled`, and `ReplicationTimeout` when no block came for
-    `timeout_seconds`.
+    that times out ends the download. Raises `DownloadCancelled`, `ReplicationTimeout` when no block came for
+    `timeout_seconds`, `StoreFull` or `StoreFailed` when a block could not be stored, and `CoreClosed`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Download:
         self._ended = trio.Event()
         self._scopes: list[trio.CancelScope] = []
         self._release: list[Callable[[], None]] = []
+        self._failure: HypercoreError | None = None
         self.cancelled = False
         if self._missing.is_empty():
             self._ended.set()
@@ -98,14 +100,17 @@ class Download:
             raise ReplicationTimeout(
                 f"no block came for {self._timeout_seconds:g} s: {self._missing} are missing still"
             )
+        if self._failure is not None:
+            raise self._failure
         if self.cancelled:
             raise DownloadCancelled(f"the download was cancelled: {self._missing} are missing still")
 
     def _heard(self, event: CoreEvent) -> None:
+        self._failure = self._failure or reason_to_give_up(event)
         if isinstance(event, Downloaded):
             for scope in self._scopes:
                 self._extend(scope)
-        if self._missing.is_empty():
+        if self._failure is not None or self._missing.is_empty():
             self._end()
 
     def _extend(self, scope: trio.CancelScope) -> None:

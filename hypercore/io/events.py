@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from hypercore.errors import StoreError
+
 
 class BlockSource(Protocol):
     """Where block contents come from when they are not kept in the store, such as a hoster's sealed copies."""
@@ -63,7 +65,19 @@ class Conflicted:
     fork: int
 
 
-CoreEvent = Appended | Downloaded | Truncated | Cleared | Signed | Conflicted
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """What a peer brought could not be stored, because the disk is full or failed. Whoever waits for it hears why."""
+
+    error: StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The core was closed here; this is the last event."""
+
+
+CoreEvent = Appended | Downloaded | Truncated | Cleared | Signed | Conflicted | NotStored | Closed
 
 
 @dataclass(frozen=True, slots=True)

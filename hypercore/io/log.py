@@ -26,6 +26,7 @@ from hypercore.crypto import KeyPair
 from hypercore.encryption import check_encryption_key
 from hypercore.errors import BlockNotAvailable, SnapshotNotAvailable, StoreMissing
 from hypercore.io.core import MAXIMUM_BLOCK_BYTES, Core
+from hypercore.io.core_editing import Block, blocks_of
 from hypercore.io.log_reader import TIMEOUT_SECONDS, LogReader
 from hypercore.io.replication import Replication
 from hypercore.io.snapshot import Snapshot
@@ -115,10 +116,10 @@ class Log(LogReader):
         self._check_open()
         return LogSnapshot(self.core, self.core.snapshot(), owner=self._owner, **self._options())
 
-    def append(self, blocks: bytes | Sequence[bytes]) -> int:
+    def append(self, blocks: Block | Sequence[Block]) -> int:
         """Adds one block, or several as one atomic change; returns the new length. Raises as `Core.append`."""
         self._check_open()
-        batch = [blocks] if isinstance(blocks, bytes) else list(blocks)
+        batch = blocks_of(blocks)
         cipher = self._present_cipher()
         if cipher is not None:
             start, fork = self.core.length, self.core.fork

@@ -177,10 +177,12 @@ class LogReader:
         """Has blocks [start, end), or single `blocks`, come in from now on; `end` None is the present length.
 
         The result can be awaited and cancelled. Raises `BlockNotAvailable` when blocks are missing and there is no
-        replication, and `LocalProtocolError` for too many single blocks.
+        replication, and `LocalProtocolError` for too many single blocks and for negative ones.
         """
         self._check_open()
         wanted = range(start, self.length if end is None else end) if blocks is None else frozenset(blocks)
+        if (first := min(wanted, default=0) if isinstance(wanted, frozenset) else wanted.start) < 0:
+            raise LocalProtocolError(f"blocks are counted from 0: there is no block {first}")
         download = Download(self.core, self.replication, wanted, self._patience(None))
         if self.replication is None and not download.done:
             self._linked(next(index for index in wanted if not self.core.has(index)))

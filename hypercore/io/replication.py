@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from functools import partial
 
 import trio
@@ -32,9 +32,12 @@ from hypercore.crypto import KeyPair
 from hypercore.demand import Demand
 from hypercore.errors import BlockNotAvailable, CoreFrozen, HeadUnconfirmed, HypercoreError, LocalProtocolError
 from hypercore.io.core import Core
-from hypercore.io.events import Appended, Cleared, Conflicted, CoreEvent, Downloaded, Signed, Truncated
+from hypercore.io.events import Appended, Cleared, Closed, Conflicted, CoreEvent, Downloaded, Signed, Truncated
+from hypercore.io.listening import open_listeners
 from hypercore.io.session import Link, Session, new_key_pair
+from hypercore.io.waiting import any_of, reason_to_give_up, until
 from hypercore.replicate import Replicator
+from hypercore.requests import ReplicatedCore
 
 log = logging.getLogger(__name__)
 
@@ -80,15 +83,15 @@ class Replication:
     def add(self, core: Core) -> Replicator:
         """Replicates `core` with every peer, present and future. Adding it again asks peers again that had refused.
 
-        Raises `CoreFrozen` for a core of which two logs were signed.
+        Raises `CoreFrozen` for a core of which two logs were signed, `LocalProtocolError` for a second one of its key.
         """
         replicator = self._replicator(core)
         for session in self.sessions:
             session.replicate(replicator)
         return replicator
 
-    def remove(self, core: Core) -> None:
-        """Stops replicating `core`; it stays open."""
+    def remove(self, core: ReplicatedCore) -> None:
+        """Stops replicating `core`, which stays open. A core that is closed is removed by itself."""
         replicator = self._replicators.pop(core.discovery_key, None)
         if replicator is not None:
             for session in self.sessions:
@@ -105,8 +108,8 @@ class Replication:
         return session
 
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Accepts peers on a TCP port (0: any free one) and returns it."""
-        listeners = await trio.open_tcp_listeners(port, host=host)
+        """Accepts peers on a TCP port (0: any free one) and returns it; raises `ListenFailed`."""
+        listeners = await open_listeners(host, port)
         self._nursery.start_soon(trio.serve_listeners, self._accept, listeners)
         bound: int = listeners[0].socket.getsockname()[1]
         return bound
@@ -119,9 +122,7 @@ class Replication:
         except (OSError, trio.TooSlowError) as problem:
             raise ConnectFailed(f"cannot connect to {host}:{port}: {problem}") from problem
         session = self.attach(stream, is_initiator=True)
-        async with trio.open_nursery() as nursery:
-            for event in (session.established, session.ended):
-                nursery.start_soon(_wait_then_cancel, event, nursery.cancel_scope)
+        await any_of(session.established, session.ended)
         if not session.established.is_set():
             raise ConnectFailed(f"{host}:{port} ended the link before its handshake") from session.error
         return session
@@ -195,13 +196,25 @@ class Replication:
         found = trio.Event()
         replicator = self.add(core)
         seek = replicator.seek(byte_offset, padding, lambda block, offset: found.set())
-        unsubscribe = core.subscribe(lambda event: replicator.look_again())
+        failure: HypercoreError | None = None
+
+        def heard(event: CoreEvent) -> None:
+            nonlocal failure
+            failure = failure or reason_to_give_up(event)
+            if failure is not None:
+                found.set()
+            else:
+                replicator.look_again()
+
+        unsubscribe = core.subscribe(heard)
         try:
             with trio.move_on_after(timeout_seconds if timeout_seconds is not None else float("inf")):
                 await found.wait()
         finally:
             unsubscribe()
             replicator.release_seek(seek)
+        if failure is not None:
+            raise failure
         if seek.found is None:
             raise ReplicationTimeout(self._too_late(core, f"the block of byte {byte_offset}", timeout_seconds))
         return seek.found
@@ -271,17 +284,10 @@ class Replication:
         *,
         block: int | None = None,
     ) -> None:
-        changed = trio.Event()
-        unsubscribe = core.subscribe(lambda event: changed.set(), block=block)
-        try:
-            with nullcontext() if timeout_seconds is None else trio.fail_after(timeout_seconds):
-                while not condition():
-                    await changed.wait()
-                    changed = trio.Event()
-        except trio.TooSlowError:
-            raise ReplicationTimeout(self._too_late(core, what, timeout_seconds)) from None
-        finally:
-            unsubscribe()
+        with trio.move_on_after(timeout_seconds if timeout_seconds is not None else float("inf")) as scope:
+            await until(core, condition, block=block)
+        if scope.cancelled_caught:
+            raise ReplicationTimeout(self._too_late(core, what, timeout_seconds))
 
     def _too_late(self, core: Core, what: str, timeout_seconds: float | None) -> str:
         peers = self._replicators[core.discovery_key].peers if core.discovery_key in self._replicators else []
@@ -297,8 +303,15 @@ class Replication:
             if core.frozen:
                 raise CoreFrozen(f"the core is frozen: {core.conflict}")
             replicator = self._replicators[core.discovery_key] = Replicator(core, on_peer_state=self._tell)
-            self._unsubscribe[core.discovery_key] = core.subscribe(partial(_forward, replicator))
+            self._unsubscribe[core.discovery_key] = core.subscribe(partial(self._hear, replicator))
+        elif replicator.core is not core:
+            raise LocalProtocolError("another Core of the same key is replicated already: use that one, or `remove` it")
         return replicator
+
+    def _hear(self, replicator: Replicator, event: CoreEvent) -> None:
+        if isinstance(event, Closed):
+            self.remove(replicator.core)
+        _forward(replicator, event)
 
     def _tell(self) -> None:
         self._peer_told.set()
@@ -356,11 +369,6 @@ def _forward(replicator: Replicator, event: CoreEvent) -> None:
             replicator.core_signed()
         case Conflicted():
             replicator.core_frozen()
-
-
-async def _wait_then_cancel(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
 
 
 @asynccontextmanager

@@ -370,7 +370,7 @@ class _DiskErrors:
     ) -> None:
         if not isinstance(error, OSError):
             return
-        if self._may_be_full and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if self._may_be_full and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StoreFull(f"the disk is full: {error}") from error
         self._store.fail(str(error))
         raise StoreFailed(f"the disk failed: {error}") from error

@@ -15,11 +15,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-import trio
-
-from hypercore.errors import BlockNotAvailable
 from hypercore.io.core import Core
 from hypercore.io.replication import Replication
+from hypercore.io.waiting import until
 
 READ_AHEAD_BLOCKS = 256
 
@@ -126,12 +124,4 @@ async def grown(core: Core, index: int, replication: Replication | None) -> None
     if replication is not None:
         await replication.update(core, index + 1)
         return
-    while index >= core.length:
-        changed = trio.Event()
-        unsubscribe = core.subscribe(lambda event, changed=changed: changed.set())  # type: ignore[misc]
-        try:
-            await changed.wait()
-        finally:
-            unsubscribe()
-        if core.closed:
-            raise BlockNotAvailable("the core was closed")
+    await until(core, lambda: index < core.length)

@@ -218,3 +218,24 @@ def test_the_derivation_uses_every_part() -> None:
     }
     assert len(seen) == 8
     assert all(len(key) == crypto.KEY_SIZE for key in seen)
+
+
+def test_what_names_two_cores_is_refused_and_leaves_no_trace() -> None:
+    pair = KeyPair.from_seed(b"\x01" * 32)
+    store = Corestore(None, PRIMARY_KEY)
+    with pytest.raises(LocalProtocolError, match="not both"):
+        store.get("a", key=bytes(32))
+    with pytest.raises(LocalProtocolError, match="not that of the manifest"):
+        store.get(key=bytes(32), manifest=Manifest.default(pair.public_key))
+    assert store.cores() == []
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_a_key_pair_makes_the_copy_of_its_core_writable(compat: bool) -> None:
+    pair = KeyPair.from_seed(b"\x01" * 32)
+    key = pair.public_key if compat else Manifest.default(pair.public_key).key()
+    store = Corestore()
+    assert not store.get(key=key).writable
+    with pytest.raises(InvalidSignature):
+        store.get(key=key, key_pair=KeyPair.from_seed(b"\x02" * 32))
+    assert store.get(key=key, key_pair=pair).append(b"block") == 1

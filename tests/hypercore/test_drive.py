@@ -303,6 +303,8 @@ def test_paths_that_name_no_file_are_refused() -> None:
     for path in ("", "/", ".", "a/.."):
         with pytest.raises(LocalProtocolError, match="names no file"):
             file_path(path)
+    with pytest.raises(LocalProtocolError, match="not text"):
+        normalize_path("/name in another encoding: \udcff")
     assert folder_range("/") == ("/", "0")
     assert folder_range("a/b/") == ("/a/b/", "/a/b0")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -348,3 +349,37 @@ async def test_a_negative_index_is_refused_and_not_waited_for() -> None:
         for log in (author, reader):
             with pytest.raises(LocalProtocolError, match="there is no block -1"):
                 await log.get(-1)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+@pytest.mark.parametrize("encryption_key", [None, KEY])
+async def test_a_block_may_be_anything_that_holds_bytes(
+    kind: Callable[[bytes], bytes], encryption_key: bytes | None
+) -> None:
+    log = Log.open(encryption_key=encryption_key)
+    assert log.append(kind(b"one")) == 1
+    assert log.append([kind(b"two"), kind(b"")]) == 3
+    assert [block async for block in log.blocks()] == [b"one", b"two", b""]
+
+
+@pytest.mark.parametrize("blocks", ["text", ["text"], 5, [5], None, [b"bytes", None], [[b"deeper"]]])
+@pytest.mark.parametrize("open_log", [Log.open, Core.create])
+def test_what_holds_no_bytes_is_not_appended(blocks: Any, open_log: Callable[[], Log | Core]) -> None:
+    log = open_log()
+    with pytest.raises(TypeError):
+        log.append(blocks)
+    assert log.length == 0
+
+
+async def test_blocks_are_counted_from_0() -> None:
+    log = written()
+    for refused in (
+        lambda: log.clear(-1, 2),
+        lambda: log.download(-1, 2),
+        lambda: log.download(blocks=[3, -1]),
+        lambda: log.truncate(-1),
+    ):
+        with pytest.raises(LocalProtocolError, match="-1"):
+            refused()
+    with pytest.raises(LocalProtocolError, match="-1"):
+        await log.get(-1)

@@ -230,6 +230,44 @@ def test_closing_before_the_peer_answers_ends_with_its_answer() -> None:
     assert left.open("chat", b"").local_id == channel.local_id
 
 
+def test_an_open_that_is_taken_back_in_the_same_breath_is_answered_and_forgotten() -> None:
+    left, right = Protomux(), Protomux()
+    channel = left.open("chat", b"")
+    left.close(channel)
+    assert deliver(left, right) == []
+    assert deliver(right, left) == []
+    again = left.open("chat", b"")
+    assert again.local_id == channel.local_id
+    assert deliver(left, right) == [OpenRequested("chat", b"")]
+    right.open("chat", b"")
+    assert deliver(right, left) == [ChannelOpened(again, b"")]
+
+
+def test_a_channel_that_is_opened_again_before_the_answers_come_gets_the_second_one() -> None:
+    left, right = Protomux(), Protomux()
+    for _ in range(3):
+        channel = left.open("chat", b"")
+        left.close(channel)
+    last = left.open("chat", b"")
+    for message in left.flush():
+        right.receive(message)
+    assert right.next_event() == OpenRequested("chat", b"")
+    mine = right.open("chat", b"")
+    assert events(right) == [ChannelOpened(mine, b"")]
+    assert deliver(right, left) == [ChannelOpened(last, b"")]
+
+
+def test_a_peer_that_opened_its_half_of_a_closed_channel_hears_of_the_close_again() -> None:
+    """JavaScript ignores the first one while its own half is not open."""
+    mux = Protomux()
+    mux.close(mux.open("chat", b""))
+    mux.flush()
+    peer = Protomux()
+    peer.open("chat", b"")
+    assert deliver(peer, mux) == []
+    assert mux.flush() == [bytes((0, 3, 1))]
+
+
 def test_messages_for_a_closed_channel_are_dropped() -> None:
     left, right, left_channel, right_channel = open_pair()
     left.send(left_channel, 0, b"late")

@@ -14,6 +14,7 @@ import trio.testing
 from hypercore.errors import InvalidProof, RemoteProtocolError
 from hypercore.io import session as session_module
 from hypercore.io.core import Core
+from hypercore.io.listening import ListenFailed
 from hypercore.io.replication import ConnectFailed, Replication, ReplicationTimeout, open_replication
 from hypercore.io.session import HANDSHAKE_TIMEOUT_SECONDS, KEEP_ALIVE_SECONDS, SEND_TIMEOUT_SECONDS, Session
 from hypercore.proof import Proof, ProofRequest
@@ -323,6 +324,20 @@ async def test_dialling_a_closed_port_or_a_wrong_service_fails_with_a_reason() -
             await listeners[0].aclose()
             with pytest.raises(ConnectFailed, match="cannot connect"):
                 await replication.connect("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", -1), ("127.0.0.1", 65_536), ("192.0.2.1", 0)])
+async def test_an_address_that_cannot_be_listened_on_is_named(host: str, port: int) -> None:
+    async with open_replication() as replication:
+        with pytest.raises(ListenFailed, match=f"cannot listen on {host}:{port}: "):
+            await replication.listen(host, port)
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    async with open_replication() as replication:
+        port = await replication.listen()
+        with pytest.raises(ListenFailed, match=f"127.0.0.1:{port}: Address already in use"):
+            await replication.listen("127.0.0.1", port)
 
 
 async def test_connections_above_the_bound_are_closed() -> None:
