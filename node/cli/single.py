@@ -32,7 +32,7 @@ def node(
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="libp2p port; 0 lets the system choose.")] = 0,
     rpc_port: RpcPort = 9944,
     bootnode: Annotated[list[str] | None, typer.Option("--bootnode", help="A peer's multiaddress.")] = None,
-    archive: Annotated[bool, typer.Option("--archive", help="Keep old trie nodes.")] = False,
+    archive: Annotated[bool, typer.Option("--archive", help="Keep the states of all blocks.")] = False,
     blocks: Blocks = "interval",
     rpc_cors: Annotated[
         list[str] | None,
