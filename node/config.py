@@ -29,6 +29,10 @@ class FindingConfig:
 NOWHERE = FindingConfig()
 
 
+EXPLORER_ORIGINS = frozenset({"https://polkadot.js.org"})
+"""The hosted explorer and wallet that Substrate nodes let in by themselves."""
+
+
 @dataclass(frozen=True)
 class NodeConfig:
     """One process: a chain node, and the services of the provider accounts that share it.
@@ -59,7 +63,8 @@ class NodeConfig:
     """Hears of exceptions of the runtime while blocks are made; without it they stop the node."""
 
     rpc_hosts: frozenset[str] = frozenset()
-    rpc_origins: frozenset[str] = frozenset()
+    rpc_origins: frozenset[str] = EXPLORER_ORIGINS
+    """Web pages that may talk to the port besides those of this machine; "*" for all."""
 
     @property
     def is_development(self) -> bool:

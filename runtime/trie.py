@@ -125,8 +125,7 @@ class _Batch:
             self.places[child] += 1
 
     def _open(self, child: Any) -> Node:
-        raw = decode_node(self._get_node(child)) if type(child) is bytes else child
-        return _unpack(raw) if type(raw) is list and len(raw) == 2 else raw
+        return open_node(self._get_node, child)
 
     def apply(self, node: Node | None, depth: int, pairs: Pairs) -> Node | None:
         """The node that stands `depth` nibbles deep after the changes below it; the same object if nothing changed."""
@@ -291,6 +290,12 @@ def _pack_path(path: str, *, leaf: bool) -> bytes:
     if len(path) % 2:
         return bytes.fromhex(("3" if leaf else "1") + path)
     return bytes.fromhex(("20" if leaf else "00") + path)
+
+
+def open_node(get_node: GetNode, child: Any) -> Node:
+    """The node that a child stands for: the hash of a stored one, an embedded one, or one that is open already."""
+    raw = decode_node(get_node(child)) if type(child) is bytes else child
+    return _unpack(raw) if type(raw) is list and len(raw) == 2 else raw
 
 
 def _unpack(raw: Sequence[Any]) -> Node:

@@ -32,9 +32,12 @@ def node(
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="libp2p port; 0 lets the system choose.")] = 0,
     rpc_port: RpcPort = 9944,
     bootnode: Annotated[list[str] | None, typer.Option("--bootnode", help="A peer's multiaddress.")] = None,
-    archive: Annotated[bool, typer.Option("--archive", help="Keep old trie nodes.")] = False,
+    archive: Annotated[bool, typer.Option("--archive", help="Keep the states of all blocks.")] = False,
     blocks: Blocks = "interval",
-    rpc_cors: Annotated[list[str] | None, typer.Option("--rpc-cors", help="A web origin to accept; * for all.")] = None,
+    rpc_cors: Annotated[
+        list[str] | None,
+        typer.Option("--rpc-cors", help="A web origin to accept instead of https://polkadot.js.org; * for all."),
+    ] = None,
     rpc_host: Annotated[list[str] | None, typer.Option("--rpc-host", help="A further Host name to accept.")] = None,
     *,
     announced: Announced,
@@ -50,7 +53,7 @@ def node(
         if announced.hyperswarm and not provider:
             raise Refused("--hyperswarm goes with --provider: only hosted cores are announced")
         from node.cli.running import run_until_stopped
-        from node.config import NodeConfig, StartRefused
+        from node.config import EXPLORER_ORIGINS, NodeConfig, StartRefused
         from node.node import run_node
 
         config = NodeConfig(
@@ -65,7 +68,7 @@ def node(
             archive=archive,
             blocks=checked_blocks(blocks),
             rpc_hosts=frozenset(rpc_host or ()),
-            rpc_origins=frozenset(rpc_cors or ()),
+            rpc_origins=frozenset(rpc_cors or EXPLORER_ORIGINS),
         )
         with refusing(StartRefused):
             run_until_stopped(run_node, config)

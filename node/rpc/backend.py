@@ -106,7 +106,7 @@ class Backend:
     def runtime_at(self, block_hash: bytes) -> Runtime:
         """The runtime that stands in a block's state, the newest when that is pruned."""
         store = self.chain.store
-        return self.chain.runtime_at(store.state(block_hash)) if store.has_state(block_hash) else self.chain.runtime
+        return self.chain.runtime_at(store.state(block_hash)) if store.can_read(block_hash) else self.chain.runtime
 
     def apis_at(self, block_hash: bytes) -> RuntimeApis:
         """The APIs of the runtime at a block."""

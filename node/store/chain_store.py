@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from node.consensus.fork_choice import TreeRoute, tree_route
-from node.store.database import MAP_SIZE_BYTES, MAX_KEY_BYTES, Database
+from node.store.archive import archived_from
+from node.store.database import MAP_SIZE_BYTES, Database
 from node.store.errors import StateUnavailable, StoreCorrupt, StoreError, UnknownBlock
 from node.store.folding import JournalEntry, NodeLedger, journal_key, number_key, split_journal_key
 from node.store.layers import Layer, LayerIndex
@@ -24,7 +25,9 @@ from node.store.state import BlockState
 from node.store.writer import ThreadWriter, Writer
 from node.sync.envelope import decode_envelope, encode_envelope
 from runtime.header import Header
+from runtime.state import StateView
 from runtime.transition import ExecutedBlock, GenesisBlock
+from runtime.trie_state import TrieState
 
 WINDOW_BLOCKS: Final = 256
 """Blocks below the best one whose states stay readable and which a re-organisation can still undo."""
@@ -49,7 +52,6 @@ class ChainStore:
 
     def __init__(self, database: Database, *, archive: bool, window_blocks: int, writer: Writer) -> None:
         self._database = database
-        self._archive = archive
         self._window_blocks = window_blocks
         self._writer = writer
         self._layers = LayerIndex()
@@ -58,6 +60,8 @@ class ChainStore:
         self._heads: _Heads | None = None
         self._genesis_hash = b""
         self._load()
+        oldest_state = 0 if self._heads is None else self._heads.folded.number
+        self._archived_from = archived_from(database, oldest_state, archive=archive)
 
     @classmethod
     def open(
@@ -71,7 +75,7 @@ class ChainStore:
     ) -> ChainStore:
         """Open or create the store of a directory. Raises StoreLocked, StoreCorrupt, StoreError.
 
-        `archive` keeps trie nodes that no kept state needs any more, so that old states stay provable.
+        `archive` keeps trie nodes that no state in the window needs any more: old states can be read and proven.
         """
         database = Database(path, map_size_bytes)
         try:
@@ -175,9 +179,13 @@ class ChainStore:
 
     # States
 
-    def state(self, block_hash: bytes) -> BlockState:
+    def state(self, block_hash: bytes) -> StateView:
         """The state after a block. Raises StateUnavailable, which names the window of blocks whose states are kept."""
-        self._require_state(block_hash)
+        if not self.can_read(block_hash):
+            oldest = self.folded.number if self._archived_from is None else self._archived_from
+            raise StateUnavailable(block_hash, oldest, self.best.number)
+        if not self.has_state(block_hash):
+            return TrieState(self.get_node, self.required_header(block_hash).state_root)
         if self._last_state is None or self._last_state.block_hash != block_hash:
             # A state knows all its ancestors: hundreds of clients that ask for the best one share it.
             layer = self._layers.by_hash.get(block_hash)
@@ -185,10 +193,17 @@ class ChainStore:
         return self._last_state
 
     def has_state(self, block_hash: bytes) -> bool:
-        """Whether `state` would answer, and a block on top of this one could be executed."""
+        """Whether a block on top of this one could be executed and committed."""
         if block_hash in self._ending:
             return False
         return block_hash in self._layers.by_hash or block_hash == self.folded.hash
+
+    def can_read(self, block_hash: bytes) -> bool:
+        """Whether `state` would answer."""
+        if self.has_state(block_hash) or self._archived_from is None:
+            return self.has_state(block_hash)
+        header = self.header(block_hash)
+        return header is not None and header.number >= self._archived_from
 
     def get_node(self, node_hash: bytes) -> bytes:
         """An encoded trie node. KeyError when it is not (or no longer) stored."""
@@ -210,7 +225,7 @@ class ChainStore:
         header = genesis.header
         heads = _Heads(header, header, header)
         entry = JournalEntry(dict(genesis.changes), genesis.trie.places)
-        _check_keys(entry)
+        entry.check_keys()
         with self._database.write() as txn:
             ledger = self._ledger(txn)
             ledger.store_nodes(0, genesis.trie)
@@ -233,7 +248,7 @@ class ChainStore:
             raise StoreError(f"block 0x{header.hash.hex()} is already in the database")
         self._require_state(header.parent_hash)
         entry = JournalEntry(dict(block.changes), block.trie.places)
-        _check_keys(entry)
+        entry.check_keys()
         layer = Layer(header, self._layers.by_hash.get(header.parent_hash), entry.changes)
 
         def write_block(txn: Any, ledger: NodeLedger) -> None:
@@ -267,8 +282,8 @@ class ChainStore:
         new_finalized = old.finalized if finalized is None else self.required_header(finalized)
         route = self.route(old.best.hash, new_best.hash)
         self._check_finalized(new_finalized, route)
-        folding = self._layers_to_fold(new_best)
-        given_up = self._layers_to_give_up(folding)
+        folding = self._layers.old_line(new_best.hash, new_best.number - self._window_blocks)
+        given_up = self._layers.not_on(folding)
         folded = folding[-1].header if folding else old.folded
         heads = _Heads(new_best, new_finalized, folded)
 
@@ -303,20 +318,6 @@ class ChainStore:
         self._layers.remove_all([*folding, *given_up])
         self._heads = heads
 
-    def _layers_to_fold(self, best: Header) -> list[Layer]:
-        """The layers of the best chain that are a window old, oldest first."""
-        layer = self._layers.by_hash.get(best.hash)
-        if layer is None or best.number - self.folded.number <= self._window_blocks:
-            return []
-        return [one for one in reversed(list(layer.line())) if one.number + self._window_blocks <= best.number]
-
-    def _layers_to_give_up(self, folding: list[Layer]) -> list[Layer]:
-        """The layers on forks that do not contain the newest of the layers to fold."""
-        if not folding:
-            return []
-        kept = {layer.hash for layer in [*folding, *self._layers.descendants(folding[-1].hash)]}
-        return [layer for layer in self._layers.by_hash.values() if layer.hash not in kept]
-
     # Parts
 
     def _required_heads(self) -> _Heads:
@@ -337,7 +338,8 @@ class ChainStore:
             raise StoreError(f"the finalized block {finalized.number} would not be on the best chain")
 
     def _ledger(self, txn: Any) -> NodeLedger:
-        return NodeLedger(txn, self._database.tables, archive=self._archive, window_blocks=self._window_blocks)
+        archive = self._archived_from is not None
+        return NodeLedger(txn, self._database.tables, archive=archive, window_blocks=self._window_blocks)
 
     def _put(self, txn: Any, table: str, key: bytes, value: bytes) -> None:
         txn.put(key, value, db=self._database.tables[table])
@@ -389,11 +391,3 @@ class ChainStore:
         if header is None:
             raise StoreCorrupt(f"the database lacks the header of block 0x{block_hash.hex()}")
         return header
-
-
-def _check_keys(entry: JournalEntry) -> None:
-    for key in entry.changes:
-        if not 0 < len(key) <= MAX_KEY_BYTES:
-            raise StoreError(
-                f"storage key 0x{key[:32].hex()}… has {len(key)} bytes; the database takes 1 to {MAX_KEY_BYTES}"
-            )

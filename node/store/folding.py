@@ -13,6 +13,8 @@ from typing import Any, Final, cast
 
 import cbor2
 
+from node.store.database import MAX_KEY_BYTES
+from node.store.errors import StoreError
 from runtime.trie import TrieUpdate
 
 _NUMBER: Final = Struct(">Q")
@@ -41,6 +43,14 @@ class JournalEntry:
 
     changes: dict[bytes, bytes | None]
     places: dict[bytes, int]
+
+    def check_keys(self) -> None:
+        """Raises StoreError for a storage key that the database cannot take."""
+        for key in self.changes:
+            if not 0 < len(key) <= MAX_KEY_BYTES:
+                raise StoreError(
+                    f"storage key 0x{key[:32].hex()}… has {len(key)} bytes; the database takes 1 to {MAX_KEY_BYTES}"
+                )
 
     def encode(self) -> bytes:
         """The entry as CBOR."""
@@ -89,7 +99,9 @@ class NodeLedger:
         self._doom(number, [key for key, change in entry.places.items() if change > 0])
 
     def prune(self, folded_number: int) -> None:
-        """Erase the unused among the nodes whose time has come."""
+        """Erase the unused among the nodes whose time has come; in an archive none, though one may have begun late."""
+        if self._archive:
+            return
         cursor = self._cursor("doomed")
         while cursor.first() and _NUMBER.unpack_from(cursor.key())[0] <= folded_number:
             hashes = cursor.value()

@@ -95,6 +95,18 @@ class LayerIndex:
         for at in range(bisect_left(ordered, start), len(ordered)):
             yield ordered[at]
 
+    def old_line(self, block_hash: bytes, newest: int) -> list[Layer]:
+        """A block and its ancestors up to the number `newest`, oldest first."""
+        layer = self.by_hash.get(block_hash)
+        return [] if layer is None else [one for one in reversed(list(layer.line())) if one.number <= newest]
+
+    def not_on(self, line: Sequence[Layer]) -> list[Layer]:
+        """The layers that neither are among nor stand on those of a line; none for an empty line."""
+        if not line:
+            return []
+        kept = {layer.hash for layer in [*line, *self.descendants(line[-1].hash)]}
+        return [layer for layer in self.by_hash.values() if layer.hash not in kept]
+
     def descendants(self, of: bytes) -> list[Layer]:
         """The layers that stand on block `of`, parents before children."""
         above = {of}

@@ -215,3 +215,15 @@ async def test_a_bootnode_that_names_no_peer_is_refused(tmp_path: Path, bootnode
 async def test_a_validator_key_that_cannot_seal_is_refused(tmp_path: Path) -> None:
     ed25519 = keypair_from_uri("//Alice", "ed25519")
     assert "sr25519" in await refusal(replace(config(tmp_path), validator=ed25519))
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("https://polkadot.js.org", b"200"), ("http://localhost:3000", b"200"), ("https://x.example", b"403")],
+)
+async def test_the_hosted_explorer_may_talk_to_a_node_and_other_pages_may_not(
+    tmp_path: Path, origin: str, status: bytes
+) -> None:
+    async with running(config(tmp_path)) as node, await trio.open_tcp_stream("127.0.0.1", node.rpc_port) as stream:
+        await stream.send_all(f"GET /health HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\r\n".encode())
+        assert (await stream.receive_some()).split()[1] == status

@@ -100,7 +100,7 @@ class ChainHeadMethods:
         """Starts an operation that runs a runtime API function at a pinned block."""
 
         async def work(operation: Operation, block: Header) -> AsyncGenerator[Event, None]:
-            if not self.backend.chain.store.has_state(hash):
+            if not self.backend.chain.store.can_read(hash):
                 yield {"event": "operationInaccessible"}
                 return
             try:
