@@ -21,20 +21,38 @@ class BlockRequests:
         self._core = core
         self._peers = peers
         self._demands: list[Demand] = []
+        # Urgent demands for one block each, apart, so that many readers at once cost no more each than one alone.
+        self._singles: dict[int, list[Demand]] = {}
+        self._unasked_singles: dict[int, None] = {}
         self._asked: dict[int, Outstanding] = {}
         self._taken_over: dict[int, Outstanding] = {}
         self._returned: dict[int, Peer | None] = {}
         self._positions: dict[tuple[Peer, Demand], int] = {}
 
     def add(self, demand: Demand, *, urgent: bool) -> None:
-        """Blocks are wanted; urgent demands go first."""
-        self._demands.insert(0 if urgent else len(self._demands), demand)
+        """Blocks are wanted; urgent demands go first, those for one block each before all."""
+        if urgent and demand.is_single:
+            self._singles.setdefault(demand.start, []).append(demand)
+            self._unasked_singles[demand.start] = None
+        else:
+            self._demands.insert(0 if urgent else len(self._demands), demand)
 
     def release(self, demand: Demand) -> None:
         """Blocks are no longer wanted; requests that nobody else wants are withdrawn."""
+        alike = self._singles.get(demand.start, [])
+        if demand in alike:
+            alike.remove(demand)
+            if not alike:
+                del self._singles[demand.start]
+            self._withdraw_unwanted(demand.start)
+            return
         self._demands.remove(demand)
         self._positions = {pair: position for pair, position in self._positions.items() if pair[1] is not demand}
-        for index in [index for index in self._asked if demand.covers(index) and not self._wanted(index)]:
+        for index in [index for index in self._asked if demand.covers(index)]:
+            self._withdraw_unwanted(index)
+
+    def _withdraw_unwanted(self, index: int) -> None:
+        if index in self._asked and not self._wanted(index):
             for holders in (self._asked, self._taken_over):
                 request = holders.pop(index, None)
                 if request is not None:
@@ -100,6 +118,7 @@ class BlockRequests:
         self._taken_over.clear()
         self._returned.clear()
         self._positions.clear()
+        self._unasked_singles = dict.fromkeys(self._singles)
 
     def missing_top(self, request: Outstanding, proof: Proof) -> int | None:
         """The node where a proof ends, when another answer should have brought it and did not yet."""
@@ -111,7 +130,9 @@ class BlockRequests:
 
     def _wanted(self, index: int) -> bool:
         core = self._core
-        return index < core.length and not core.has(index) and any(demand.covers(index) for demand in self._demands)
+        if index >= core.length or core.has(index):
+            return False
+        return index in self._singles or any(demand.covers(index) for demand in self._demands)
 
     def _next_block(self, peer: Peer) -> int | None:
         for index, failed in list(self._returned.items()):
@@ -120,11 +141,27 @@ class BlockRequests:
             elif peer.blocks.has(index) and not (failed is peer and self._others_have(peer, index)):
                 del self._returned[index]
                 return index
+        single = self._next_single(peer)
+        if single is not None:
+            return single
         for demand in self._demands:
             found = self._next_of(peer, demand)
             if found is not None:
                 return found
         return None
+
+    def _next_single(self, peer: Peer) -> int | None:
+        settled, found = [], None
+        for index in self._unasked_singles:
+            if index in self._singles and (index >= self._core.length or not peer.blocks.has(index)):
+                continue
+            settled.append(index)
+            if self._is_free(index) and self._wanted(index):
+                found = index
+                break
+        for index in settled:
+            del self._unasked_singles[index]
+        return found
 
     def _next_of(self, peer: Peer, demand: Demand) -> int | None:
         core = self._core
@@ -137,12 +174,16 @@ class BlockRequests:
                 return None
             position = found + 1
             self._positions[(peer, demand)] = position
-            if not core.has(found) and found not in self._asked and found not in self._returned:
+            if not core.has(found) and self._is_free(found):
                 return found
+
+    def _is_free(self, index: int) -> bool:
+        """True when no peer was asked for a block, or gave it back."""
+        return index not in self._asked and index not in self._returned
 
     def _slow_block(self, peer: Peer, now_seconds: float) -> int | None:
         """A block that another peer takes long to deliver, for a peer that has shown that it answers."""
-        if not peer.has_answered:
+        if not peer.has_answered or len(self._peers) < 2:
             return None
         for index, request in islice(self._asked.items(), TAKE_OVER_CANDIDATES):
             late = now_seconds - request.sent_at_seconds >= TAKE_OVER_SECONDS

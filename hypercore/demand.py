@@ -21,6 +21,11 @@ class Demand:
     start: int
     end: int | None
 
+    @property
+    def is_single(self) -> bool:
+        """True when block `start` alone is wanted."""
+        return self.end == self.start + 1
+
     def covers(self, index: int) -> bool:
         """True when block `index` is wanted."""
         return self.start <= index and (self.end is None or index < self.end)

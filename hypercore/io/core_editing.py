@@ -1,6 +1,7 @@
 """Changing a core: append, go back, give up contents, and what several signers or a conflict do to it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from weakref import WeakSet
 
 from hypercore import merkle
@@ -8,7 +9,7 @@ from hypercore.conflict import Conflict
 from hypercore.crypto import KeyPair
 from hypercore.errors import CoreFrozen, HeadUnconfirmed, InvalidSignature, LocalProtocolError, ReadOnly
 from hypercore.io.core_state import CoreState
-from hypercore.io.events import Appended, BlockSource, Cleared, Conflicted, CoreEvent, Signed, Truncated
+from hypercore.io.events import Appended, BlockSource, Cleared, Conflicted, CoreEvent, Downloaded, Signed, Truncated
 from hypercore.io.journal import Change, StoredBlock, StoredHead
 from hypercore.io.snapshot import Snapshot
 from hypercore.io.store import Store
@@ -27,7 +28,8 @@ class CoreEditor(CoreState):
         super().__init__(store, block_source)
         self._key_pair = key_pair
         self._unconfirmed = False
-        self._listeners: list[Callable[[CoreEvent], None]] = []
+        # By the block whose arrival they wait for; None: every block's.
+        self._listeners: dict[int | None, list[Callable[[CoreEvent], None]]] = {}
         self._snapshots: WeakSet[Snapshot] = WeakSet()
 
     def append(self, blocks: bytes | Sequence[bytes], *, signature: bytes | None = None) -> int:
@@ -150,10 +152,20 @@ class CoreEditor(CoreState):
         """Allow appending although no peer was asked whether it has a longer log."""
         self._unconfirmed = False
 
-    def subscribe(self, listener: Callable[[CoreEvent], None]) -> Callable[[], None]:
-        """Call `listener` after each change, from within the changing call; returns what ends the subscription."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+    def subscribe(self, listener: Callable[[CoreEvent], None], *, block: int | None = None) -> Callable[[], None]:
+        """Call `listener` after each change, from within the changing call; returns what ends the subscription.
+
+        With `block` it does not hear of other blocks that come in: then many may wait, each for its own.
+        """
+        self._listeners.setdefault(block, []).append(listener)
+        return partial(self._unsubscribe, listener, block)
+
+    def _unsubscribe(self, listener: Callable[[CoreEvent], None], block: int | None) -> None:
+        listeners = self._listeners.get(block, [])
+        if listener in listeners:
+            listeners.remove(listener)
+            if not listeners:
+                del self._listeners[block]
 
     def _check_writable(self, with_own_key: bool) -> None:
         self._check_open()
@@ -203,5 +215,7 @@ class CoreEditor(CoreState):
             self._contiguous = self._store.bitfield.first_unset(index)
 
     def _emit(self, event: CoreEvent) -> None:
-        for listener in tuple(self._listeners):
-            listener(event)
+        concerned = (None, event.index) if isinstance(event, Downloaded) else tuple(self._listeners)
+        for block in concerned:
+            for listener in tuple(self._listeners.get(block, ())):
+                listener(event)

@@ -231,7 +231,7 @@ class Replication:
             replicator = self._replicators.get(core.discovery_key) or self.add(core)
             demand = replicator.want(index, index + 1, urgent=True)
             here = partial(core.has, index)
-            await self._fetch(core, demand, here, timeout_seconds, f"block {index}", partial(_may_bring, index))
+            await self._fetch(core, demand, here, timeout_seconds, f"block {index}", block=index)
         return core.get(index)
 
     @asynccontextmanager
@@ -251,11 +251,12 @@ class Replication:
         complete: Callable[[], bool],
         timeout_seconds: float | None,
         what: str,
-        wakes: Callable[[CoreEvent], bool] = lambda event: True,
+        *,
+        block: int | None = None,
     ) -> None:
         replicator = self._replicators[core.discovery_key]
         try:
-            await self._until(core, complete, timeout_seconds, what, wakes)
+            await self._until(core, complete, timeout_seconds, what, block=block)
         finally:
             replicator.release(demand)
 
@@ -265,10 +266,11 @@ class Replication:
         condition: Callable[[], bool],
         timeout_seconds: float | None,
         what: str,
-        wakes: Callable[[CoreEvent], bool] = lambda event: True,
+        *,
+        block: int | None = None,
     ) -> None:
         changed = trio.Event()
-        unsubscribe = core.subscribe(lambda event: changed.set() if wakes(event) else None)
+        unsubscribe = core.subscribe(lambda event: changed.set(), block=block)
         try:
             with trio.move_on_after(timeout_seconds if timeout_seconds is not None else float("inf")) as scope:
                 while not condition():
@@ -352,11 +354,6 @@ def _forward(replicator: Replicator, event: CoreEvent) -> None:
             replicator.core_signed()
         case Conflicted():
             replicator.core_frozen()
-
-
-def _may_bring(index: int, event: CoreEvent) -> bool:
-    """False for another block's arrival: many readers may wait at once, and it must not wake them all."""
-    return not isinstance(event, Downloaded) or event.index == index
 
 
 async def _wait_then_cancel(event: trio.Event, scope: trio.CancelScope) -> None:
