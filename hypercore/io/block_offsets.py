@@ -1,14 +1,12 @@
 """Where the blocks of a core begin, in bytes from the start of its log."""
 
-from collections.abc import Iterable, Mapping
-
-from hypercore import flat_tree, merkle
+from hypercore import merkle
 from hypercore.merkle import NodeReader
 
 REMEMBERED_MAXIMUM = 4096
 MILESTONES_MAXIMUM = 16_384
 MILESTONE_BLOCKS = 64
-"""Any offset is found from the nearest multiple of this: the tree in between is one page of the file `tree`."""
+"""Offsets of multiples of this are remembered apart: from there any block is found with a page of the file `tree`."""
 
 
 class BlockOffsets:
@@ -17,38 +15,37 @@ class BlockOffsets:
     def __init__(self, read_node: NodeReader) -> None:
         self._read_node = read_node
         self._remembered: dict[int, int] = {}
-        self._milestones: dict[int, int] = {0: 0}
+        self._milestones: dict[int, int] = {}
 
-    @property
-    def remembered(self) -> Mapping[int, int]:
-        """Those that need no tree."""
-        return self._remembered
+    def find(self, index: int, read_node: NodeReader | None = None) -> int:
+        """The offset of a block of the log; raises `BlockNotAvailable` when the tree on its left is not stored.
 
-    def find(self, index: int) -> int:
-        """The offset of a block of the log; raises `BlockNotAvailable` when the tree on its left is not stored."""
-        known = self._remembered.get(index)
-        if known is not None:
-            return known
-        milestone = index - index % MILESTONE_BLOCKS
-        start = self._milestones.get(milestone)
-        if start is None:
-            start = self._bytes_of(flat_tree.full_roots(milestone))
-            if len(self._milestones) >= MILESTONES_MAXIMUM:
-                self._milestones.clear()
-            self._milestones[milestone] = start
-        return start + self._bytes_of(flat_tree.cover(milestone, index))
+        `read_node` stands in for the stored tree, where nodes are known that are still to be stored.
+        """
+        known = self._milestones.get(index) if index % MILESTONE_BLOCKS == 0 else self._remembered.get(index)
+        if known is not None or index == 0:
+            return known or 0
+        # The largest perfect tree that ends where the block begins is a sibling on its path, or a full root.
+        blocks = index & -index
+        size = merkle.require(read_node or self._read_node, 2 * index - blocks - 1).size
+        offset = self.find(index - blocks, read_node) + size
+        self._keep(index, offset)
+        return offset
 
     def remember(self, index: int, offset: int, size: int) -> None:
         """Keeps the offset of a block of `size` bytes, and that of the one behind it."""
-        if len(self._remembered) >= REMEMBERED_MAXIMUM:
-            self._remembered.clear()
-        self._remembered[index] = offset
-        self._remembered[index + 1] = offset + size
+        self._keep(index, offset)
+        self._keep(index + 1, offset + size)
 
     def clear(self) -> None:
         """Forgets all: another fork begins."""
         self._remembered.clear()
         self._milestones.clear()
 
-    def _bytes_of(self, nodes: Iterable[int]) -> int:
-        return sum([merkle.require(self._read_node, node).size for node in nodes])
+    def _keep(self, index: int, offset: int) -> None:
+        kept, maximum = self._remembered, REMEMBERED_MAXIMUM
+        if index % MILESTONE_BLOCKS == 0:
+            kept, maximum = self._milestones, MILESTONES_MAXIMUM
+        if len(kept) >= maximum:
+            kept.clear()
+        kept[index] = offset

@@ -13,13 +13,13 @@ Applications use `hypercore.io.log.Log`, a handle of a core that decrypts and wa
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from hypercore import crypto, merkle
+from hypercore import crypto
 from hypercore.crypto import KeyPair
 from hypercore.errors import CoreFrozen, InvalidSignature, StoreMissing
+from hypercore.io.block_offsets import BlockOffsets
 from hypercore.io.core_editing import MAXIMUM_BATCH_BLOCKS, MAXIMUM_BLOCK_BYTES, CoreEditor
 from hypercore.io.events import (
     Appended,
@@ -37,6 +37,7 @@ from hypercore.io.journal import Change, StoredBlock, StoredHead
 from hypercore.io.store import Durability, Store
 from hypercore.io.store_files import Identity
 from hypercore.manifest import Manifest, verifier_for
+from hypercore.merkle import NodeReader
 from hypercore.proof import (
     Proof,
     ProofRequest,
@@ -187,19 +188,16 @@ class Core(CoreEditor):
             index, value = batch.block
             bits = ((index, index + 1, True),)
             if keep_block and (truncate_to is not None or not self.has(index)):
-                offset = self._offset_in(batch, index, {} if truncate_to is not None else self._offsets.remembered)
-                if truncate_to is None:
-                    self._offsets.remember(index, offset, len(value))
+                offsets = self._offsets if truncate_to is None else BlockOffsets(self.read_node)
+                offset = offsets.find(index, self._reader_after(batch))
+                offsets.remember(index, offset, len(value))
                 blocks = (StoredBlock(index, offset, len(value), value),)
         return Change(truncate_to, batch.nodes, blocks, bits, head)
 
-    def _offset_in(self, batch: VerifiedBatch, index: int, known: Mapping[int, int]) -> int:
-        """The byte offset of a block that a proof has shown."""
-        if index in known:
-            return known[index]
+    def _reader_after(self, batch: VerifiedBatch) -> NodeReader:
+        """Reads nodes as they will be stored once the batch is."""
         shown = {node.index: node for node in (*batch.nodes, *(batch.head.roots if batch.head else ()))}
-        length = batch.head.length if batch.head else self.length
-        return merkle.byte_offset(lambda node: shown.get(node) or self.read_node(node), length, 2 * index)
+        return lambda index: shown.get(index) or self.read_node(index)
 
     def _announce(self, batch: VerifiedBatch, old_length: int, old_fork: int) -> Applied:
         if self.fork != old_fork:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 
 import trio
@@ -272,14 +272,14 @@ class Replication:
         changed = trio.Event()
         unsubscribe = core.subscribe(lambda event: changed.set(), block=block)
         try:
-            with trio.move_on_after(timeout_seconds if timeout_seconds is not None else float("inf")) as scope:
+            with nullcontext() if timeout_seconds is None else trio.fail_after(timeout_seconds):
                 while not condition():
                     await changed.wait()
                     changed = trio.Event()
+        except trio.TooSlowError:
+            raise ReplicationTimeout(self._too_late(core, what, timeout_seconds)) from None
         finally:
             unsubscribe()
-        if scope.cancelled_caught:
-            raise ReplicationTimeout(self._too_late(core, what, timeout_seconds))
 
     def _too_late(self, core: Core, what: str, timeout_seconds: float | None) -> str:
         peers = self._replicators[core.discovery_key].peers if core.discovery_key in self._replicators else []

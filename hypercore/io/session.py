@@ -21,8 +21,9 @@ from hypercore.replicate_peer import ReplicationPeer
 from hypercore.secret_stream import HEADER_BYTES, SecretStream
 
 READ_BYTES = 256 * 1024
+FIRST_SEND_BYTES = 8 * 1024
 SEND_BYTES = 64 * 1024
-MESSAGES_IN_A_ROW = 32
+MESSAGES_IN_A_ROW = 8
 KEEP_ALIVE_SECONDS = 5.0
 HANDSHAKE_TIMEOUT_SECONDS = 15.0
 SEND_TIMEOUT_SECONDS = 60.0
@@ -84,6 +85,9 @@ class Session:
         self._replicators: dict[bytes, Replicator] = {}
         self._peers: dict[Channel, ReplicationPeer] = {}
         self._awake = trio.Event()
+        self._writing = False
+        self._wrote_at_seconds = 0.0
+        self._keep_alive_due = False
 
     @property
     def remote_public_key(self) -> bytes | None:
@@ -119,7 +123,7 @@ class Session:
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    for task in (self._read, self._write, self._watch_handshake):
+                    for task in (self._read, self._write, self._watch):
                         nursery.start_soon(self._guard, task, nursery.cancel_scope)
         finally:
             for channel in list(self._peers):
@@ -139,23 +143,30 @@ class Session:
         return self._scope.cancel_called or self.ended.is_set()
 
     async def _guard(self, task: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
-        """Runs a task; its end ends the link, except for the handshake watch."""
+        """Runs a task; its end ends the link."""
         try:
             await task()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         except (HypercoreError, OSError) as problem:
             self.error = self.error or problem
-        else:
-            if task == self._watch_handshake:
-                return
         scope.cancel()
 
-    async def _watch_handshake(self) -> None:
+    async def _watch(self) -> None:
+        """Ends the link when the handshake or a write takes too long; has the peer hear from us when we are silent."""
         with trio.move_on_after(HANDSHAKE_TIMEOUT_SECONDS):
             await self.established.wait()
-            return
-        raise RemoteProtocolError(f"no handshake within {HANDSHAKE_TIMEOUT_SECONDS:g} s")
+        if not self.established.is_set():
+            raise RemoteProtocolError(f"no handshake within {HANDSHAKE_TIMEOUT_SECONDS:g} s")
+        while True:
+            silent_seconds = trio.current_time() - self._wrote_at_seconds
+            if self._writing and silent_seconds >= SEND_TIMEOUT_SECONDS:
+                raise RemoteProtocolError(f"the peer took no data for {SEND_TIMEOUT_SECONDS:g} s")
+            if not self._writing and silent_seconds >= KEEP_ALIVE_SECONDS:
+                self._keep_alive_due = True
+                self._wake()
+            rest_seconds = KEEP_ALIVE_SECONDS - silent_seconds
+            await trio.sleep(rest_seconds if rest_seconds > 0 else KEEP_ALIVE_SECONDS)
 
     def _establish(self) -> None:
         if self._secret.established and not self.established.is_set():
@@ -173,25 +184,29 @@ class Session:
             self._wake()
 
     async def _write(self) -> None:
+        portion_bytes = FIRST_SEND_BYTES
         while True:
             self._awake = trio.Event()
-            data = self._collect()
-            if not data:
-                with trio.move_on_after(KEEP_ALIVE_SECONDS) as idle:
-                    await self._awake.wait()
-                if not idle.cancelled_caught or not self._secret.established:
-                    continue
+            data = self._collect(portion_bytes)
+            if not data and self._keep_alive_due:
                 data = self._secret.keep_alive()
-            with trio.move_on_after(SEND_TIMEOUT_SECONDS) as sending:
+            self._keep_alive_due = False
+            if data:
+                self._writing, self._wrote_at_seconds = True, trio.current_time()
                 await self._stream.send_all(data)
-            if sending.cancelled_caught:
-                raise RemoteProtocolError(f"the peer took no data for {SEND_TIMEOUT_SECONDS:g} s")
+                self._writing = False
+                portion_bytes = min(2 * portion_bytes, SEND_BYTES)
+            else:
+                portion_bytes = FIRST_SEND_BYTES
+                await self._awake.wait()
+                # Everybody whom the same message woke has a say before the next portion is put together.
+                await trio.lowlevel.checkpoint()
 
-    def _collect(self) -> bytes:
+    def _collect(self, portion_bytes: int) -> bytes:
         parts = [self._secret.data_to_send()]
         if self._secret.established:
             for channel, peer in list(self._peers.items()):
-                for message in peer.take(SEND_BYTES):
+                for message in peer.take(portion_bytes):
                     self._mux.send(channel, message.type, message.encode())
                 if peer.closing:
                     self._mux.close(channel)

@@ -63,9 +63,9 @@ async def test_large_blocks_pass_with_a_bounded_amount_in_flight(monkeypatch: py
     largest = 0
     collect = Session._collect
 
-    def watch(self: Session) -> bytes:
+    def watch(self: Session, portion_bytes: int) -> bytes:
         nonlocal largest
-        data = collect(self)
+        data = collect(self, portion_bytes)
         largest = max(largest, len(data))
         return data
 
