@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import queue
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 READ_BYTES = 65_536
+TRIAL_SLEEPS = 50
 
 
 @contextmanager
 def delayed(port: int, delay_seconds: float) -> Iterator[int]:
     """The port of a proxy in front of a local `port`; a round trip through it takes twice `delay_seconds` longer.
 
-    Threads, not trio: their sleep is exact to a tenth of a millisecond.
+    Threads, not trio: their sleep is exact to a tenth of a millisecond, and that tenth is taken off the delay.
     """
     with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=_accept, args=(server, port, delay_seconds), daemon=True).start()
+        held_seconds = delay_seconds - _oversleeping_seconds(delay_seconds)
+        threading.Thread(target=_accept, args=(server, port, held_seconds), daemon=True).start()
         yield server.getsockname()[1]
+
+
+def _oversleeping_seconds(delay_seconds: float) -> float:
+    """How much longer than asked for a sleep takes."""
+    durations = []
+    for _ in range(TRIAL_SLEEPS):
+        start = time.perf_counter()
+        time.sleep(delay_seconds)
+        durations.append(time.perf_counter() - start)
+    return statistics.median(durations) - delay_seconds
 
 
 def _accept(server: socket.socket, port: int, delay_seconds: float) -> None:

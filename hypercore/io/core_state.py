@@ -50,6 +50,7 @@ class CoreState:
         self._closed = False
         self._roots: tuple[Node, ...] = ()
         self._contiguous = 0
+        self._discovery_key = crypto.discovery_key(store.identity.key)
         self._offsets = BlockOffsets(store.read_node)
         self._signed = True
         self._conflict: Conflict | None = None
@@ -63,7 +64,7 @@ class CoreState:
     @property
     def discovery_key(self) -> bytes:
         """32 bytes that find the core without giving its key away."""
-        return crypto.discovery_key(self.key)
+        return self._discovery_key
 
     @property
     def public_id(self) -> str:

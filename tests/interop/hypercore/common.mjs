@@ -24,7 +24,7 @@ export async function temporaryDirectory() {
 
 // Serves a core over TCP and returns {host, port}; each connection replicates it. onconnection(stream) sees each one.
 export function serve(core, port = 0, onconnection = () => {}) {
-  const server = net.createServer((socket) => {
+  const server = net.createServer({ noDelay: true }, (socket) => {
     const stream = core.replicate(false)
     stream.on('error', () => {})
     socket.on('error', () => {})
@@ -40,7 +40,7 @@ export function serve(core, port = 0, onconnection = () => {}) {
 // Dials HOST:PORT and replicates a core over the connection; onend(error) is called once when it ends.
 export function dial(core, address, onend = () => {}) {
   const split = address.lastIndexOf(':')
-  const socket = net.connect(Number(address.slice(split + 1)), address.slice(0, split))
+  const socket = net.connect({ host: address.slice(0, split), port: Number(address.slice(split + 1)), noDelay: true })
   const stream = core.replicate(true)
   let failure = null
   let ended = false

@@ -1,5 +1,5 @@
 // Reads single blocks in random order, some at a time, with the unmodified npm package `hypercore` over a plain TCP
-// socket, and prints {"milliseconds", "blocks"}:
+// socket, and prints {"milliseconds", "processor_milliseconds", "blocks"}:
 //
 //   node sparse.mjs KEY HOST:PORT BLOCKS IN_FLIGHT
 //
@@ -17,7 +17,7 @@ if (!count || !inFlight) {
 const directory = await temporaryDirectory()
 const core = new Hypercore(directory.path, key)
 await core.ready()
-dial(core, address).socket.setNoDelay(true)
+dial(core, address)
 if (!core.length) await new Promise((resolve) => core.once('append', resolve))
 
 const order = Array.from({ length: core.length }, (_, index) => index)
@@ -27,11 +27,14 @@ for (let last = order.length - 1; last > 0; last--) {
 }
 const wanted = order.slice(0, count)
 const start = performance.now()
+const used = process.cpuUsage()
 async function reader() {
   while (wanted.length) await core.get(wanted.pop())
 }
 await Promise.all(Array.from({ length: inFlight }, reader))
-print({ milliseconds: performance.now() - start, blocks: Math.min(count, order.length) })
+const { user, system } = process.cpuUsage(used)
+const milliseconds = performance.now() - start
+print({ milliseconds, processor_milliseconds: (user + system) / 1000, blocks: Math.min(count, order.length) })
 await core.close()
 await directory.remove()
 process.exit(0)
