@@ -258,6 +258,21 @@ def test_listeners_of_a_copy_hear_what_came_in(filled: Callable[..., Core]) -> N
     assert events == [Appended(3), Downloaded(1), Truncated(2, 1), Appended(2)]
 
 
+def test_a_listener_of_one_block_hears_of_no_other_that_came_in_but_of_all_else(filled: Callable[..., Core]) -> None:
+    source, events = filled(4), list[CoreEvent]()
+    clone = Core.open(None, source.key)
+    leave = clone.subscribe(events.append, block=2)
+    clone.apply(head_of(source))
+    for index in (0, 2, 3):
+        clone.apply(block_of(source, clone, index))
+    clone.clear(0, 1)
+    leave()
+    leave()
+    clone.clear(2, 3)
+    clone.apply(block_of(source, clone, 2))
+    assert events == [Appended(4), Downloaded(2), Cleared(0, 1)]
+
+
 def test_a_copy_learns_the_manifest_and_keeps_it(tmp_path: Path, filled: Callable[..., Core]) -> None:
     source = filled(3)
     clone = Core.open(tmp_path, source.key)
