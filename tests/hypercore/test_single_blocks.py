@@ -6,7 +6,7 @@ import random
 
 from hypercore.messages import Cancel, Data, NoData, Range, Request, Sync
 from hypercore.replicate_peer import WINDOW_REQUESTS
-from tests.hypercore.test_replicate import blocks_asked, lone_peer, reader_with_head, said, tell, two_peers
+from tests.hypercore.replicas import blocks_asked, lone_peer, reader_with_head, said, tell, two_peers
 
 
 def test_single_blocks_are_asked_for_in_the_order_of_their_readers_and_before_any_range() -> None:
