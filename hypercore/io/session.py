@@ -2,6 +2,9 @@
 
 A reader task turns bytes into messages; a writer task asks every channel for what it has to say whenever the link has
 room. Answers are made only then, so at most SEND_BYTES (and one block) a channel are in memory for a slow peer.
+
+Both work in portions that begin small and double while there is more: requests that come together over a link with a
+latency then do not stay together, and both ends work on some of them while the others are on their way.
 """
 
 from __future__ import annotations
@@ -144,7 +147,7 @@ class Session:
         return self._scope.cancel_called or self.ended.is_set()
 
     async def _guard(self, task: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
-        """Runs a task; its end ends the link."""
+        """Runs a task; when it ends, the link does."""
         try:
             await task()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
