@@ -180,7 +180,7 @@ class Core(CoreEditor):
         if batch.head is not None:
             self._set_head(batch.head.roots)
         if self.fork != old_fork:
-            self._offsets.forget()
+            self._offsets.clear()
         return self._announce(batch, old_length, old_fork)
 
     def _change_of(self, batch: VerifiedBatch, keep_block: bool) -> Change:
@@ -194,9 +194,9 @@ class Core(CoreEditor):
             index, value = batch.block
             bits = ((index, index + 1, True),)
             if keep_block and (truncate_to is not None or not self.has(index)):
-                offsets = self._offsets if truncate_to is None else BlockOffsets()
-                offset = offsets.find(self._reader_after(batch), index)
-                offsets.remember(index + 1, offset + len(value))
+                offsets = self._offsets if truncate_to is None else BlockOffsets(self.read_node)
+                offset = offsets.find(index, self._reader_after(batch))
+                offsets.remember(index, offset, len(value))
                 blocks = (StoredBlock(index, offset, len(value), value),)
         return Change(truncate_to, batch.nodes, blocks, bits, head)
 

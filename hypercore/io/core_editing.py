@@ -92,7 +92,7 @@ class CoreEditor(CoreState):
         self._keep_for_snapshots(length, self.length, goes_back=True)
         self._store.commit(Change(truncate_to=length, head=head))
         self._set_head(roots)
-        self._offsets.forget()
+        self._offsets.clear()
         self._contiguous = min(self._contiguous, length)
         self._store.cut_data(self.byte_length)
         self._emit(Truncated(length, fork))

@@ -49,7 +49,7 @@ class CoreState:
         self._roots: tuple[Node, ...] = ()
         self._contiguous = 0
         self._discovery_key = crypto.discovery_key(store.identity.key)
-        self._offsets = BlockOffsets()
+        self._offsets = BlockOffsets(store.read_node)
         self._signed = True
         self._conflict: Conflict | None = None
         self._load()
@@ -183,8 +183,8 @@ class CoreState:
             if value is None:
                 raise BlockNotAvailable(f"the source of block {index} did not deliver it")
         else:
-            offset = self._offsets.find(self.read_node, index)
-            self._offsets.remember(index + 1, offset + leaf.size)
+            offset = self._offsets.find(index)
+            self._offsets.remember(index, offset, leaf.size)
             value = self._store.read_data(offset, leaf.size)
         if crypto.leaf_hash(value) == leaf.hash:
             return value

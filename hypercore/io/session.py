@@ -2,6 +2,9 @@
 
 A reader task turns bytes into messages; a writer task asks every channel for what it has to say whenever the link has
 room. Answers are made only then, so at most SEND_BYTES (and one block) a channel are in memory for a slow peer.
+
+Both work in portions that begin small and double while there is more: requests that come together over a link with a
+latency then do not stay together, and both ends work on some of them while the others are on their way.
 """
 
 from __future__ import annotations
@@ -15,16 +18,17 @@ import trio
 from hypercore.crypto import KeyPair
 from hypercore.errors import HypercoreError, LocalProtocolError, RemoteProtocolError
 from hypercore.messages import PROTOCOL, PROTOCOL_ALIAS
-from hypercore.protomux import Channel, ChannelClosed, ChannelMessage, ChannelOpened, OpenRequested, Protomux
+from hypercore.protomux import Channel, ChannelClosed, ChannelMessage, ChannelOpened, Event, OpenRequested, Protomux
 from hypercore.replicate import Replicator
 from hypercore.replicate_peer import ReplicationPeer
 from hypercore.requests import ReplicatedCore
 from hypercore.secret_stream import HEADER_BYTES, SecretStream
 
 READ_BYTES = 256 * 1024
-FIRST_SEND_BYTES = 8 * 1024
+FIRST_SEND_BYTES = 4 * 1024
 SEND_BYTES = 64 * 1024
-MESSAGES_IN_A_ROW = 8
+FIRST_MESSAGES = 4
+MESSAGES_IN_A_ROW = 32
 KEEP_ALIVE_SECONDS = 5.0
 HANDSHAKE_TIMEOUT_SECONDS = 15.0
 SEND_TIMEOUT_SECONDS = 60.0
@@ -149,7 +153,7 @@ class Session:
         return self._scope.cancel_called or self.ended.is_set()
 
     async def _guard(self, task: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
-        """Runs a task; its end ends the link."""
+        """Runs a task; when it ends, the link does."""
         try:
             await task()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -183,9 +187,15 @@ class Session:
     async def _read(self) -> None:
         self._establish()
         while data := await self._stream.receive_some(READ_BYTES):
+            handled, pause_after = 0, FIRST_MESSAGES
             for plaintext in self._secret.receive_bytes(data):
                 self._mux.receive(plaintext)
-                await self._handle_events()
+                while (event := self._mux.next_event()) is not None:
+                    self._handle(event)
+                    handled += 1
+                    if handled == pause_after:
+                        handled, pause_after = 0, min(2 * pause_after, MESSAGES_IN_A_ROW)
+                        await trio.lowlevel.checkpoint()
             self._establish()
             self._wake()
 
@@ -220,25 +230,19 @@ class Session:
             parts += [self._secret.send(plaintext) for plaintext in self._mux.flush()]
         return b"".join(parts)
 
-    async def _handle_events(self) -> None:
-        """Works off what a message brought; the peer gets its next requests while we are still at it."""
-        handled = 0
-        while (event := self._mux.next_event()) is not None:
-            match event:
-                case ChannelMessage(channel=channel):
-                    self._peers[channel].receive(event.type, event.body)
-                case ChannelOpened(channel=channel):
-                    if channel in self._peers:
-                        self._peers[channel].opened(event.handshake)
-                case ChannelClosed(channel=channel, rejected=rejected):
-                    if rejected:
-                        self._refused.add(channel.id)
-                    self._drop(channel)
-                case OpenRequested():
-                    self._answer_open(event)
-            handled += 1
-            if handled % MESSAGES_IN_A_ROW == 0:
-                await trio.lowlevel.checkpoint()
+    def _handle(self, event: Event) -> None:
+        match event:
+            case ChannelMessage(channel=channel):
+                self._peers[channel].receive(event.type, event.body)
+            case ChannelOpened(channel=channel):
+                if channel in self._peers:
+                    self._peers[channel].opened(event.handshake)
+            case ChannelClosed(channel=channel, rejected=rejected):
+                if rejected:
+                    self._refused.add(channel.id)
+                self._drop(channel)
+            case OpenRequested():
+                self._answer_open(event)
 
     def _answer_open(self, event: OpenRequested) -> None:
         replicator = None

@@ -194,7 +194,8 @@ def test_what_follows_a_truncation_replaces_what_was_there(tmp_path: Path, key_p
 
 @pytest.mark.parametrize("remembered", [1, 3, 4096])
 def test_blocks_are_found_in_any_order_in_every_fork(remembered: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(block_offsets, "REMEMBERED_BLOCKS_MAXIMUM", remembered)
+    monkeypatch.setattr(block_offsets, "REMEMBERED_MAXIMUM", remembered)
+    monkeypatch.setattr(block_offsets, "MILESTONES_MAXIMUM", remembered)
     generator = random.Random(remembered)
     core, blocks = Core.create(), list[bytes]()
     for length in (200, 130, 64, 1):
@@ -255,6 +256,21 @@ def test_listeners_of_a_copy_hear_what_came_in(filled: Callable[..., Core]) -> N
     source.truncate(2)
     clone.apply(head_of(source))
     assert events == [Appended(3), Downloaded(1), Truncated(2, 1), Appended(2)]
+
+
+def test_a_listener_of_one_block_hears_of_no_other_that_came_in_but_of_all_else(filled: Callable[..., Core]) -> None:
+    source, events = filled(4), list[CoreEvent]()
+    clone = Core.open(None, source.key)
+    leave = clone.subscribe(events.append, block=2)
+    clone.apply(head_of(source))
+    for index in (0, 2, 3):
+        clone.apply(block_of(source, clone, index))
+    clone.clear(0, 1)
+    leave()
+    leave()
+    clone.clear(2, 3)
+    clone.apply(block_of(source, clone, 2))
+    assert events == [Appended(4), Downloaded(2), Cleared(0, 1)]
 
 
 def test_a_copy_learns_the_manifest_and_keeps_it(tmp_path: Path, filled: Callable[..., Core]) -> None:

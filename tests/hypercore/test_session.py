@@ -58,6 +58,55 @@ async def test_a_core_is_downloaded_over_tcp_and_live_appends_follow() -> None:
                 assert await right.get(reader, 20) == b"live"
 
 
+async def test_answers_begin_in_small_portions_which_double_until_the_peer_is_content(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = make_writer(256, 1024)
+    reader = Core.open(key=writer.key)
+    portions: list[tuple[int, int]] = []
+    collect = Session._collect
+
+    def watch(self: Session, portion_bytes: int) -> bytes:
+        data = collect(self, portion_bytes)
+        if not self.is_initiator:
+            portions.append((portion_bytes, len(data)))
+        return data
+
+    monkeypatch.setattr(Session, "_collect", watch)
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with two_sides() as (left, right):
+            left.add(writer)
+            right.add(reader)
+            link(right, left)
+            await right.update(reader)
+            await right.download(reader)
+    for (before, sent), (portion, _) in itertools.pairwise(portions):
+        assert portion == (min(2 * before, session_module.SEND_BYTES) if sent else session_module.FIRST_SEND_BYTES)
+    assert all(sent < 1.5 * portion + 2048 for portion, sent in portions)
+    assert sum(sent for _, sent in portions) > 256 * 1024
+
+
+async def test_a_reader_has_its_block_before_all_that_came_with_it_is_worked_off() -> None:
+    writer = make_writer(40)
+    reader = Core.open(key=writer.key)
+    here: list[int] = []
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with two_sides() as (left, right):
+            left.add(writer)
+            right.add(reader)
+            link(left, right)
+            await right.update(reader)
+
+            async def read(index: int) -> None:
+                assert await right.get(reader, index) == writer.get(index)
+                here.append(reader.bitfield.count())
+
+            async with trio.open_nursery() as nursery:
+                for index in range(40):
+                    nursery.start_soon(read, index)
+    assert here[0] <= 3 * session_module.FIRST_MESSAGES
+
+
 async def test_large_blocks_pass_with_a_bounded_amount_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     writer = make_writer(60, 65_536)
     reader = Core.open(key=writer.key)
