@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hypercore.errors import StoreError
+from hypercore.replicate import Replicator
 
 
 class BlockSource(Protocol):
@@ -86,3 +87,20 @@ class Applied:
 
     length_changed: bool
     block_index: int | None
+
+
+def tell_replicator(replicator: Replicator, event: CoreEvent) -> None:
+    """Hand what happened to a core to the replicator of it, which tells the peers."""
+    match event:
+        case Downloaded(index=index):
+            replicator.block_arrived(index)
+        case Appended():
+            replicator.core_changed()
+        case Truncated(length=length):
+            replicator.truncated(length)
+        case Cleared(start=start, end=end):
+            replicator.blocks_cleared(start, end)
+        case Signed():
+            replicator.core_signed()
+        case Conflicted():
+            replicator.core_frozen()

@@ -32,7 +32,7 @@ from hypercore.crypto import KeyPair
 from hypercore.demand import Demand
 from hypercore.errors import BlockNotAvailable, CoreFrozen, HeadUnconfirmed, HypercoreError, LocalProtocolError
 from hypercore.io.core import Core
-from hypercore.io.events import Appended, Cleared, Closed, Conflicted, CoreEvent, Downloaded, Signed, Truncated
+from hypercore.io.events import Closed, CoreEvent, tell_replicator
 from hypercore.io.listening import open_listeners
 from hypercore.io.session import Link, Session, new_key_pair
 from hypercore.io.waiting import any_of, reason_to_give_up, until
@@ -311,7 +311,7 @@ class Replication:
     def _hear(self, replicator: Replicator, event: CoreEvent) -> None:
         if isinstance(event, Closed):
             self.remove(replicator.core)
-        _forward(replicator, event)
+        tell_replicator(replicator, event)
 
     def _tell(self) -> None:
         self._peer_told.set()
@@ -353,22 +353,6 @@ class Replication:
             await trio.sleep(TICK_SECONDS)
             for replicator in list(self._replicators.values()):
                 replicator.tick(trio.current_time())
-
-
-def _forward(replicator: Replicator, event: CoreEvent) -> None:
-    match event:
-        case Downloaded(index=index):
-            replicator.block_arrived(index)
-        case Appended():
-            replicator.core_changed()
-        case Truncated(length=length):
-            replicator.truncated(length)
-        case Cleared(start=start, end=end):
-            replicator.blocks_cleared(start, end)
-        case Signed():
-            replicator.core_signed()
-        case Conflicted():
-            replicator.core_frozen()
 
 
 @asynccontextmanager

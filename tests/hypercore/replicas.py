@@ -7,7 +7,7 @@ from functools import partial
 
 from hypercore.crypto import KeyPair
 from hypercore.io.core import Core
-from hypercore.io.replication import _forward
+from hypercore.io.events import tell_replicator
 from hypercore.messages import Data, Handshake, Message, Range, Request, Sync
 from hypercore.replicate import Replicator
 from hypercore.replicate_peer import ReplicationPeer, capability
@@ -24,7 +24,7 @@ def make_writer(blocks: int = 0, *, compat: bool = False) -> Core:
 
 def replicator_of(core: Core) -> Replicator:
     replicator = Replicator(core)
-    core.subscribe(partial(_forward, replicator))
+    core.subscribe(partial(tell_replicator, replicator))
     return replicator
 
 
