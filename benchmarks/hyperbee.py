@@ -63,6 +63,9 @@ def figures(*, quick: bool = False) -> list[Figure]:
         theirs, ours = (statistics.median(answer[step] for answer in found) for found in answers.values())
         out.append(Figure(f"{name}: JavaScript", theirs, "keys/s"))
         out.append(Figure(f"{name}: Python", ours, "keys/s", theirs, True))
+        if step == "singles":
+            ours = statistics.median(answer["unsynced"] for answer in answers["Python"])
+            out.append(Figure(f"{name}: Python, no sync", ours, "keys/s", theirs, True))
     memory = max(answer["megabytes_of_memory"] for answer in answers["Python"])
     return [*out, Figure("memory of the Python process", memory, "MiB", MEMORY_MEBIBYTES)]
 

@@ -2,7 +2,8 @@
 
     python -m benchmarks.hyperbee_peer FILE
 
-Each append is on the medium before it returns. Prints "megabytes_of_memory" as well.
+Each append is on the medium before it returns. Prints two more: "unsynced", the singles once more without that, and
+"megabytes_of_memory".
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ async def measure(work: dict[str, Any], directory: Path) -> dict[str, float]:
         rates["range"] = await rate(len(puts), lambda: read_all(bee, len(puts)))
         rates["singles"] = await rate(len(singles), lambda: put_each(bee, singles))
         rates["deletes"] = await rate(len(deletes), lambda: delete_all(bee, deletes, work["batch"]))
+    async with Bee(Log.open(directory, durability="process")) as bee:
+        rates["unsynced"] = await rate(len(singles), lambda: put_each(bee, singles))
     return {**rates, "megabytes_of_memory": peak_megabytes()}
 
 
