@@ -1,4 +1,4 @@
-"""System: the block's context, accounts and their nonces, events, the limits of a block (FRAME system)."""
+"""The pallet System: its storage, calls and what the framework asks of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pallets.system_events import (
+from pallets.system.events import (
     CodeUpdated,
     ExtrinsicFailed,
     ExtrinsicSuccess,
@@ -16,7 +16,7 @@ from pallets.system_events import (
     SystemErrors,
     SystemEvent,
 )
-from pallets.system_storage import RawStorageCalls
+from pallets.system.storage_calls import RawStorageCalls
 from pallets.weights import DATABASE, block
 from pallets.weights import system as weights
 from runtime.account import AccountData, AccountInfo
