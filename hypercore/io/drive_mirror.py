@@ -115,21 +115,24 @@ async def mirror_out(
 ) -> MirrorReport:
     """Writes what a drive has below `prefix` into a folder, each file whole or not at all.
 
-    `prune` removes local files and links that the drive lacks. Raises `OSError` when the folder cannot be written.
+    `prune` first removes local files and links that the drive lacks, and folders that this leaves empty: a file may
+    have become a folder, or the reverse. Raises `OSError` when the folder cannot be written.
     """
     report = MirrorReport()
     base = normalize_path(prefix)
     await trio.to_thread.run_sync(lambda: folder.mkdir(parents=True, exist_ok=True))
     sizes = [await drive.size(entry) async for _, entry in drive.list(base)] if progress is not None else []
     tally = _Tally(progress, sum(sizes))
-    seen = set()
+    start = len(base.rstrip("/")) + 1
+    if prune:
+        names = {path[start:] async for path, _ in drive.list(base)}
+        await trio.to_thread.run_sync(_remove_others, folder, names, report)
     async for path, entry in drive.list(base):
-        name = path[len(base.rstrip("/")) + 1 :]
+        name = path[start:]
         problem = await trio.to_thread.run_sync(_unsafe, folder, name)
         if problem is not None:
             report.skip(path, problem)
             continue
-        seen.add(name)
         target = folder / name
         if entry.linkname is not None:
             await _export_link(target, name, path, entry.linkname, report)
@@ -137,12 +140,21 @@ async def mirror_out(
             await _export_file(drive, target, entry, report, tally)
         else:
             report.skip(path, "neither a file nor a link")
-    if prune:
-        for name, _ in await trio.to_thread.run_sync(_local_files, folder, report):
-            if name not in seen:
-                await trio.to_thread.run_sync((folder / name).unlink)
-                report.removed += 1
     return report
+
+
+def _remove_others(folder: Path, names: set[str], report: MirrorReport) -> None:
+    """Removes local files and links of other names, and the folders that this leaves empty."""
+    for name, _ in _local_files(folder, report):
+        if name in names:
+            continue
+        (folder / name).unlink()
+        report.removed += 1
+        for parent in Path(name).parents[:-1]:
+            try:
+                (folder / parent).rmdir()
+            except OSError:
+                break
 
 
 class _Tally:

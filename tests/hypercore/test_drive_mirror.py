@@ -199,3 +199,32 @@ async def test_a_broken_content_leaves_no_half_file(tmp_path: Path) -> None:
 async def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         await mirror_in(Drive(Corestore()), tmp_path / "nowhere")
+
+
+async def test_pruning_lets_files_become_folders_and_folders_files(tmp_path: Path) -> None:
+    drive, copy = Drive(Corestore()), tmp_path / "copy"
+    for path in ("/folder/one", "/folder/deep/two", "/file", "/link-to-be-a-folder", "/alone/three"):
+        await drive.put(path, b"before")
+    await mirror_out(drive, copy)
+    (copy / "mine").mkdir()
+    for path in ("/folder/one", "/folder/deep/two", "/file", "/link-to-be-a-folder", "/alone/three"):
+        await drive.delete(path)
+    await drive.put("/folder", b"after")
+    await drive.put("/file/inside", b"after")
+    await drive.symlink("/link-to-be-a-folder/link", "../folder")
+    report = await mirror_out(drive, copy, prune=True)
+    assert (report.removed, report.added, report.skipped) == (5, 3, [])
+    assert (copy / "folder").read_bytes() == (copy / "file" / "inside").read_bytes() == b"after"
+    assert names_below(copy) == ["file", "folder", "inside", "link", "link-to-be-a-folder", "mine"]
+    assert (await mirror_out(drive, copy, prune=True)).same == 3
+
+
+async def test_pruning_removes_nothing_outside_of_the_folder(tmp_path: Path) -> None:
+    drive, copy, outside = Drive(Corestore()), tmp_path / "copy", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_bytes(b"kept")
+    copy.mkdir()
+    (copy / "link").symlink_to(outside)
+    report = await mirror_out(drive, copy, prune=True)
+    assert (report.removed, names_below(outside), names_below(copy)) == (1, ["kept"], [])
+    assert copy.is_dir()
