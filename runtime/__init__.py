@@ -5,7 +5,7 @@
     types, errors, weights, crypto, limits       annotations; what goes wrong; what work costs; hashes and signatures
     codec, codec_scalars                         SCALE, compiled from annotations
     call, origin, era, account, events, version  what is called, by whom, until when; what is told
-    state, storage, trie                         values over a view, typed items, the state root
+    state, storage, trie, trie_state             values over a view, typed items, the state root, a state read from it
     header, extrinsic                            what is sealed and what is signed
     roles, pallet, offchain, genesis_fields      what a pallet declares, and what it may use
     portable, registry, metadata                 how clients read the declarations
