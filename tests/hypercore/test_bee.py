@@ -100,7 +100,7 @@ def test_headers_round_trip(header: Header) -> None:
     assert Header.decode(header.encode()) == header
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(CHANGES, st.integers(0, 12))
 def test_it_answers_as_a_dictionary_does_at_every_version(changes: list[tuple[str, bytes]], batch_size: int) -> None:
     async def check() -> None:
@@ -130,7 +130,7 @@ def test_it_answers_as_a_dictionary_does_at_every_version(changes: list[tuple[st
     trio.run(check)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(CHANGES, KEYS, KEYS, st.booleans(), st.booleans(), st.booleans(), st.integers(0, 10))
 def test_ranges_are_slices_of_the_sorted_keys(
     changes: list[tuple[str, bytes]], low: bytes, high: bytes, open_low: bool, open_high: bool, back: bool, limit: int
@@ -155,7 +155,7 @@ def test_ranges_are_slices_of_the_sorted_keys(
     trio.run(check)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(CHANGES, st.integers(1, 200), st.integers(1, 200), st.booleans(), st.integers(0, 60))
 def test_differences_are_those_of_two_dictionaries(
     changes: list[tuple[str, bytes]], one: int, other: int, bounded: bool, low: int

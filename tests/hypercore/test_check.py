@@ -64,7 +64,7 @@ class MemoryDirectoryOf:
         self.directory = directory
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.integers(0, sum(map(len, BLOCKS)) - 1))
 def test_any_damaged_byte_of_a_block_is_found_and_the_block_comes_back_from_peers(position: int) -> None:
     directory = stored()
@@ -80,7 +80,7 @@ def test_any_damaged_byte_of_a_block_is_found_and_the_block_comes_back_from_peer
     assert [core.get(index) for index in range(13)] == BLOCKS
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 25 * 40 - 1))
 def test_any_damaged_byte_of_the_tree_is_found_and_mended_or_fetched_again(position: int) -> None:
     directory = stored()

@@ -30,7 +30,7 @@ from tests.hypercore.replicas import Link, make_writer, replicator_of
 SIGNERS = [KeyPair.from_seed(bytes([number]) * 32) for number in range(1, 4)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_snapshot_shows_the_log_as_it_was_whatever_happens_later(data: st.DataObject) -> None:
     core = make_writer(data.draw(st.integers(0, 12)))

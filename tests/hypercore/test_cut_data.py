@@ -28,7 +28,7 @@ def cut(directory: MemoryDirectory, size: int) -> MemoryDirectory:
     return directory
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, ENDS[-1]))
 def test_opening_says_which_blocks_the_data_file_ends_before(size: int) -> None:
     core = Core.open(directory=cut(stored(), size))
@@ -44,7 +44,7 @@ def test_opening_says_which_blocks_the_data_file_ends_before(size: int) -> None:
             core.get(index)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sets(st.integers(0, 12)), st.integers(0, ENDS[-1]))
 def test_only_blocks_that_were_here_count_as_lost(cleared: set[int], size: int) -> None:
     directory = stored()

@@ -169,7 +169,7 @@ async def test_several_entries_change_together() -> None:
     assert await drive.get("/c", follow=True) == b"1"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(0, 3 * BLOB_BLOCK_BYTES),
     st.integers(0, 3 * BLOB_BLOCK_BYTES + 10),

@@ -73,7 +73,7 @@ def test_a_block_key_opens_what_the_encryption_key_sealed() -> None:
     assert part.decrypt(7, whole.encrypt(7, 3, b"content")) == b"content"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.binary(max_size=200), nonce=st.binary(min_size=24, max_size=24), key=st.binary(min_size=32, max_size=32))
 def test_the_stream_is_its_own_inverse_and_a_prefix_of_longer_ones(data: bytes, nonce: bytes, key: bytes) -> None:
     sealed = stream_xor(data, nonce, key)

@@ -92,7 +92,7 @@ def test_an_unsigned_core_has_no_head_to_publish(filled: Callable[..., Core]) ->
         verify_head_proof(bytes(32), HeadProof(None, 0, 0, (), b""))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 70), st.data())
 def test_a_block_is_verified_against_the_stored_head_alone(length: int, data: st.DataObject) -> None:
     core = Core.create(None, key_pair=KEY_PAIR)
@@ -117,7 +117,7 @@ def test_a_block_is_verified_against_the_stored_head_alone(length: int, data: st
             verify_block(head, index, core.get(index), BlockProof(proof.siblings[:position]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=70), st.data())
 def test_block_sizes_of_a_range_are_verified_against_the_stored_head_alone(
     sizes: list[int], data: st.DataObject

@@ -104,7 +104,7 @@ def memory_of(peer: ReplicationPeer) -> int:
     )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(MESSAGES, max_size=25), st.booleans())
 def test_no_sequence_of_messages_does_more_than_end_the_link(messages: list[Message], is_writer: bool) -> None:
     writer, reader = reader_with_head(8)
@@ -126,7 +126,7 @@ def test_no_sequence_of_messages_does_more_than_end_the_link(messages: list[Mess
     assert all(core.get(index) == writer.get(index) for index in range(8) if core.has(index))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 12), st.binary(max_size=80))
 def test_no_bytes_do_more_than_end_the_link(kind: int, body: bytes) -> None:
     peer = lone_peer(make_writer(3))

@@ -209,7 +209,7 @@ def test_a_number_above_what_javascript_can_hold_is_refused() -> None:
         Cancel.decode(b"\xff" + (2**53).to_bytes(8, "little"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(type=st.integers(0, 12), body=st.binary(max_size=300))
 def test_arbitrary_bytes_decode_or_are_refused_with_a_decode_error(type: int, body: bytes) -> None:
     with contextlib.suppress(DecodeError):

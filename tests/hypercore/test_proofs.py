@@ -133,7 +133,7 @@ def test_every_changed_byte_of_a_proof_is_refused_or_changes_nothing(filled: Cal
             assert not clone.has(5) or clone.get(5) == source.get(5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_random_requests_fill_a_clone_with_the_same_log(data: st.DataObject) -> None:
     source = Core.create(None, key_pair=KEY_PAIR, compat=data.draw(st.booleans()))
@@ -164,7 +164,7 @@ def test_random_requests_fill_a_clone_with_the_same_log(data: st.DataObject) -> 
     assert clone.tree_hash() == source.tree_hash()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.data())
 def test_a_partial_clone_proves_what_it_has_to_a_third_party(length: int, data: st.DataObject) -> None:
     source = Core.create(None, key_pair=KEY_PAIR)
@@ -182,7 +182,7 @@ def test_a_partial_clone_proves_what_it_has_to_a_third_party(length: int, data: 
             middle.proof(ProofRequest(0, block=BlockRequest(index, middle.missing_nodes(2 * index))))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data())
 def test_any_request_is_answered_provably_or_refused(data: st.DataObject) -> None:
     numbers = st.integers(0, 30) | st.sampled_from([2**53 - 1, 2**40])

@@ -397,7 +397,7 @@ def test_opening_twice_rejecting_nothing_and_sending_too_early_are_our_faults() 
         mux.send(channel, 0, b"")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(messages=st.lists(st.binary(max_size=40).map(lambda tail: b"\x00" + tail), max_size=6))
 def test_arbitrary_control_messages_are_handled_or_refused(messages: list[bytes]) -> None:
     mux = Protomux()

@@ -242,7 +242,7 @@ def test_a_power_cut_that_loses_everything_unsynced_loses_nothing_acknowledged()
         operations += 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 90), st.randoms(use_true_random=False))
 def test_a_power_cut_that_loses_any_part_of_the_unsynced_loses_nothing_acknowledged(
     operations: int, random: Any
@@ -256,7 +256,7 @@ def test_a_power_cut_that_loses_any_part_of_the_unsynced_loses_nothing_acknowled
         store_module.JOURNAL_BYTES_MAXIMUM = limit
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 150), st.randoms(use_true_random=False))
 def test_a_copy_whose_power_is_cut_is_consistent_and_can_go_on(operations: int, random: Any) -> None:
     source = Core.create(None, key_pair=KEY_PAIR)
@@ -339,7 +339,7 @@ def test_a_hole_is_punched_only_after_the_record_that_explains_it_is_durable() -
     assert (again.length, again.has(0), again.get(1)) == (2, False, b"y")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(1, 24), st.data())
 def test_no_node_of_a_given_up_fork_is_ever_seen_again(length: int, data: st.DataObject) -> None:
     source = Core.create(None, key_pair=KEY_PAIR)

@@ -39,7 +39,7 @@ def follow_all(writer: Core) -> tuple[Core, Link]:
     return reader, link
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 70), st.data())
 def test_blocks_below_the_common_ancestor_are_never_fetched_again(length: int, data: st.DataObject) -> None:
     writer = make_writer(length)

@@ -54,7 +54,7 @@ def find(replicator: Replicator, link: Link, offset: int, padding: int = 0) -> t
     return seek.found
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(SIZES)
 def test_every_byte_of_a_whole_log_is_found_locally(sizes: list[int]) -> None:
     writer = writer_of(sizes)
@@ -65,7 +65,7 @@ def test_every_byte_of_a_whole_log_is_found_locally(sizes: list[int]) -> None:
             writer.seek(outside)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIZES, st.data())
 def test_every_byte_of_a_log_that_is_elsewhere_is_found_by_asking(sizes: list[int], data: st.DataObject) -> None:
     writer = writer_of(sizes)

@@ -41,7 +41,7 @@ def run(chain: Chain, operation: tuple[object, ...]) -> None:
             balances.deposit_fee(author, amount)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(operations, max_size=25))
 def test_issuance_and_references_survive_every_sequence(steps: list[tuple[object, ...]]) -> None:
     chain = Chain(balances=[(account("Alice"), START), (account("Bob"), START), (TREASURY, START)])

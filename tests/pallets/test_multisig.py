@@ -296,7 +296,7 @@ KINDS = st.sampled_from(("call", "hash", "cancel", "poke"))
 ACTIONS = st.lists(st.tuples(st.sampled_from(NAMES), KINDS, st.booleans(), st.integers(2, 3)), max_size=14)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(ACTIONS)
 def test_any_sequence_of_calls_keeps_the_invariants(actions: list[tuple[str, str, bool, int]]) -> None:
     """After every block the deposits are what is held; an operation runs only after its threshold of approvals."""

@@ -242,7 +242,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(STEPS)
 def test_any_sequence_of_calls_keeps_the_invariants(steps: list[tuple[str, str, str, ProxyType]]) -> None:
     """After every block the deposits are what accounts hold; pure accounts too add and drop proxies."""

@@ -131,7 +131,7 @@ def test_the_multiplier_follows_the_fullness_of_blocks(chain: Chain) -> None:
     assert multiplier_after(chain, ONE, 0) == ONE
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(ONE, 10**6 * ONE), st.integers(0, 2_000_000))
 def test_the_multiplier_stays_in_its_bounds_and_moves_towards_the_target(before: int, used_ppm: int) -> None:
     after = multiplier_after(CHAIN, before, used_ppm)
@@ -166,7 +166,7 @@ BATCHES = st.tuples(st.sampled_from(("batch", "batch_all", "force_batch")), st.l
 CALLS = st.one_of(SIMPLE, BATCHES, SIMPLE.map(lambda call: RuntimeCall("Sudo", "sudo", {"call": call})))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(CALLS, st.integers(0, 2**40), st.integers(ONE, 50 * ONE)), min_size=1, max_size=6))
 def test_what_is_announced_is_charged_whatever_the_call_the_tip_and_the_multiplier(
     sequence: list[tuple[RuntimeCall, int, int]],

@@ -90,7 +90,7 @@ class OverlayMachine(RuleBasedStateMachine):
 
 
 TestOverlay = OverlayMachine.TestCase
-TestOverlay.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestOverlay.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 @given(st.sets(st.binary(max_size=3), max_size=30), st.binary(max_size=1), st.binary(max_size=3), st.integers(1, 9))

@@ -86,7 +86,7 @@ values = st.one_of(st.binary(min_size=1, max_size=4), st.sampled_from([b"v" * 31
 def test_root_equals_the_reference_and_only_used_nodes_remain(keys: st.SearchStrategy[bytes]) -> None:
     batch = st.dictionaries(keys, st.one_of(st.none(), values), max_size=25)
 
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=120)
     @given(st.lists(batch, min_size=1, max_size=5))
     def check(batches: list[Changes]) -> None:
         run_batches(batches)

@@ -23,7 +23,7 @@ def trie_of(pairs: dict[bytes, bytes]) -> tuple[TrieState, dict[bytes, bytes]]:
     return TrieState(nodes.__getitem__, made.root), nodes
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pairs=PAIRS, others=st.lists(KEYS, max_size=5))
 def test_every_key_has_its_value_and_others_have_none(pairs: dict[bytes, bytes], others: list[bytes]) -> None:
     view, _ = trie_of(pairs)
@@ -31,7 +31,7 @@ def test_every_key_has_its_value_and_others_have_none(pairs: dict[bytes, bytes],
         assert view.get(key) == pairs.get(key)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     pairs=PAIRS,
     prefix=st.one_of(st.just(b""), KEYS.map(lambda key: key[:2])),

@@ -123,7 +123,7 @@ def test_events_are_of_this_programs_classes() -> None:
     assert chain().event_records(None) == ()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_what_one_codec_takes_the_other_takes_for_the_same_value(data: st.DataObject) -> None:
     pallet, item = data.draw(

@@ -131,7 +131,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 30), st.integers(0, 40), st.lists(STEP, max_size=8))
 def test_whoever_applies_what_is_told_has_the_best_chain(first: int, height: int, steps: list[Step]) -> None:
     async def main() -> None:

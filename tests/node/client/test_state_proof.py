@@ -26,7 +26,7 @@ def no_node(node_hash: bytes) -> bytes:
     raise KeyError(node_hash)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STATES, KEYS)
 def test_what_a_state_holds_and_does_not_hold_is_proven(pairs: dict[bytes, bytes], other: bytes) -> None:
     root, nodes = build(pairs)
@@ -35,7 +35,7 @@ def test_what_a_state_holds_and_does_not_hold_is_proven(pairs: dict[bytes, bytes
         assert verify(root, key, proof) == pairs.get(key)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(STATES.filter(bool))
 def test_proofs_are_those_of_the_ethereum_trie(pairs: dict[bytes, bytes]) -> None:
     root, nodes = build(pairs)
@@ -54,7 +54,7 @@ KEY = b"\x01\x02"
 PROOF = prove(NODES.__getitem__, ROOT, KEY)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_changed_node_proves_nothing(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(PROOF) - 1))

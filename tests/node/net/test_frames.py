@@ -46,7 +46,7 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
     return [piece for piece in [*pieces, data[at:]] if piece]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.binary(max_size=50), max_size=8), st.lists(st.integers(1, 40), max_size=10))
 def test_frames_arrive_whole_however_the_stream_is_cut(frames: list[bytes], sizes: list[int]) -> None:
     async def main() -> list[bytes]:

@@ -65,7 +65,7 @@ async def test_an_outbox_is_bounded_in_bytes_too() -> None:
 
 
 def test_items_are_cut_into_batches_within_the_frame_bound() -> None:
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.lists(st.sampled_from([0, 1, 100, 50_000, 250_000, limits.MAX_EXTRINSIC_BYTES]), min_size=1, max_size=20))
     def check(sizes: list[int]) -> None:
         async def main() -> list[bytes]:

@@ -151,7 +151,7 @@ def test_map_in_another_order_is_refused() -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_bytes_make_the_decoder_fail_otherwise(data: bytes) -> None:
     frame: Frame | None = None
     with suppress(LaneFault):

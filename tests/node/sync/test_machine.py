@@ -240,7 +240,7 @@ def test_major_syncing_means_more_than_a_few_blocks_behind() -> None:
     assert machine.best_seen == 11 + limits.MAJOR_SYNC_BLOCKS
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     common=st.integers(0, 60),
     ours=st.integers(0, 60),
@@ -261,7 +261,7 @@ def test_whatever_the_forks_we_end_on_a_longest_chain_and_blame_nobody(
     assert simulation.faults == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(length=st.integers(1, 400), data=st.data())
 def test_one_honest_peer_is_enough_whatever_the_others_do(length: int, data: st.DataObject) -> None:
     remote = chain(length)

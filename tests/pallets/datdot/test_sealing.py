@@ -88,7 +88,7 @@ def test_keys_of_2048_bits_work_alike(chunk: bytes) -> None:
     assert open_chunk(LARGE_LANE, 0, sealed) == chunk
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(chunk=st.binary(max_size=600), index=st.integers(0, 2**64 - 1))
 def test_opening_undoes_sealing(chunk: bytes, index: int) -> None:
     sealed = seal_chunk(LANE, KEY, index, chunk)
@@ -279,7 +279,7 @@ def test_compression_is_used_only_where_it_saves_bytes() -> None:
     assert len(seal_chunk(LANE, KEY, 0, SMALL_CHUNK)) == sealed_size_bytes(len(SMALL_CHUNK), 1_024)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sealed=st.binary(max_size=400))
 def test_noise_never_opens_and_raises_nothing_else(sealed: bytes) -> None:
     with pytest.raises(SealingError):

@@ -92,7 +92,7 @@ def test_root_and_paths_are_those_of_rfc_6962(leaf_count: int, last_bytes: int) 
         assert verify_leaf(tree.root, leaf_count, AMENDMENT, POSITION, number, leaf_at(stream, number), path)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=6))
 def test_the_cut_into_chunks_does_not_change_the_tree(cuts: list[int]) -> None:
     borders = [0, *sorted(cuts), len(STREAM)]
