@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import typer
 
@@ -50,9 +50,7 @@ def put(
     import trio
 
     async def write(drive: Drive, _: DriveView) -> dict[str, Any]:
-        source: BinaryIO = (
-            sys.stdin.buffer if str(file) == "-" else await trio.to_thread.run_sync(lambda: file.open("rb"))
-        )
+        source = await trio.to_thread.run_sync(_open_unbuffered, file)
         done = 0
 
         async def read() -> AsyncGenerator[bytes, None]:
@@ -312,3 +310,10 @@ def _print_change(change: DriveChange, as_json: bool) -> None:
         print_event(change.kind, path=change.path, version=change.version)
     else:
         typer.echo(f"{change.version:>8} {change.kind:<6} {printable(change.path)}")
+
+
+def _open_unbuffered(file: Path) -> BinaryIO:
+    """A file, or standard input for -; without the buffer's lock, on which a close waits for a read that never ends."""
+    if str(file) != "-":
+        return cast(BinaryIO, file.open("rb", buffering=0))
+    return cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))

@@ -208,7 +208,8 @@ def test_a_put_that_is_stopped_says_what_is_kept(
         as_json("put", str(store), "/before", str(Path(__file__)))
 
     def stop() -> None:
-        with pipe.open("wb"):  # opens once the command reads
+        with pipe.open("wb", buffering=0) as writer:
+            writer.write(bytes(200_000))  # more than a pipe holds: the command reads, and will wait for more
             os.kill(os.getpid(), signal.SIGINT)
             stopped.wait()
 
