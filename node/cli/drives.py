@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import typer
 
@@ -50,15 +50,13 @@ def put(
     import trio
 
     async def write(drive: Drive, _: DriveView) -> dict[str, Any]:
-        source: BinaryIO = (
-            sys.stdin.buffer if str(file) == "-" else await trio.to_thread.run_sync(lambda: file.open("rb"))
-        )
+        # What is typed may never come, and a stop must not wait for it. The stubs in use know an older trio.
+        take = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # type: ignore[call-arg]
+        source = await take(_unbuffered, file)
         done = 0
 
         async def read() -> AsyncGenerator[bytes, None]:
             nonlocal done
-            # What is typed may never come, and a stop must not wait for it. The stubs in use know an older trio.
-            take = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # type: ignore[call-arg]
             while part := await take(source.read, READ_BYTES):
                 yield part
                 done += len(part)
@@ -71,6 +69,13 @@ def put(
 
     read = Read(encryption_key=encryption_key)
     _print(run_on_drive(write, directory, read, create=True, encrypted=encrypted), as_json)
+
+
+def _unbuffered(file: Path) -> BinaryIO:
+    """A file, or standard input, without a buffer: its lock would make closing it wait for a read that was given up."""
+    if str(file) != "-":
+        return cast(BinaryIO, file.open("rb", buffering=0))
+    return cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
 
 
 @app.command()
