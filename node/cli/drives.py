@@ -50,13 +50,13 @@ def put(
     import trio
 
     async def write(drive: Drive, _: DriveView) -> dict[str, Any]:
-        source = await trio.to_thread.run_sync(_open_unbuffered, file)
+        # What is typed may never come, and a stop must not wait for it. The stubs in use know an older trio.
+        take = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # type: ignore[call-arg]
+        source = await take(_unbuffered, file)
         done = 0
 
         async def read() -> AsyncGenerator[bytes, None]:
             nonlocal done
-            # What is typed may never come, and a stop must not wait for it. The stubs in use know an older trio.
-            take = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # type: ignore[call-arg]
             while part := await take(source.read, READ_BYTES):
                 yield part
                 done += len(part)
@@ -69,6 +69,13 @@ def put(
 
     read = Read(encryption_key=encryption_key)
     _print(run_on_drive(write, directory, read, create=True, encrypted=encrypted), as_json)
+
+
+def _unbuffered(file: Path) -> BinaryIO:
+    """A file, or standard input, without a buffer: its lock would make closing it wait for a read that was given up."""
+    if str(file) != "-":
+        return cast(BinaryIO, file.open("rb", buffering=0))
+    return cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
 
 
 @app.command()
@@ -310,10 +317,3 @@ def _print_change(change: DriveChange, as_json: bool) -> None:
         print_event(change.kind, path=change.path, version=change.version)
     else:
         typer.echo(f"{change.version:>8} {change.kind:<6} {printable(change.path)}")
-
-
-def _open_unbuffered(file: Path) -> BinaryIO:
-    """A file, or standard input for -; without the buffer's lock, on which a close waits for a read that never ends."""
-    if str(file) != "-":
-        return cast(BinaryIO, file.open("rb", buffering=0))
-    return cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))

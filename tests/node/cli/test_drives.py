@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +194,11 @@ def test_a_timeout_is_a_number_of_seconds(value: str) -> None:
     assert drive("ls", "store", "--timeout", value).exit_code == 2
 
 
+def unread(pipe: FileIO) -> int:
+    """Bytes that were written and not read yet."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 @pytest.mark.parametrize(
     ("options", "there_before", "says"),
     [
@@ -208,8 +216,10 @@ def test_a_put_that_is_stopped_says_what_is_kept(
         as_json("put", str(store), "/before", str(Path(__file__)))
 
     def stop() -> None:
-        with pipe.open("wb", buffering=0) as writer:
-            writer.write(bytes(200_000))  # more than a pipe holds: the command reads, and will wait for more
+        with pipe.open("wb", buffering=0) as typed:
+            typed.write(b"begun, and then nothing more comes")
+            while unread(typed):
+                os.sched_yield()
             os.kill(os.getpid(), signal.SIGINT)
             stopped.wait()
 
