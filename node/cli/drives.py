@@ -16,8 +16,9 @@ from node.cli.cores import size_of
 from node.cli.encryption import KEY_FILE, EncryptionKey
 from node.cli.on_drive import Key, Read, drive_facts, run_on_drive
 from node.cli.options import Announced, Listening, Sought, with_groups
-from node.cli.output import Refused, print_event, print_result, print_serving, printable, refusing
+from node.cli.output import Refused, print_result, print_serving, refusing
 from node.cli.progress import progress_bar
+from node.output import print_event, printable
 
 if TYPE_CHECKING:
     from hypercore.io.drive import Drive, DriveView

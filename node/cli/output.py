@@ -13,18 +13,13 @@ from typing import Any, NoReturn
 import typer
 
 from node.exceptions import first_of
+from node.output import print_event
 
 REFUSED = 1
 
 
 class Refused(Exception):
     """The command cannot do what was asked: one sentence that says why and what to do."""
-
-
-def print_event(event: str, /, **values: Any) -> None:
-    """One JSON object on a line of its own, flushed, for programs that follow a command that goes on."""
-    sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
-    sys.stdout.flush()
 
 
 def print_result(values: dict[str, Any], as_json: bool) -> None:
@@ -51,11 +46,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None or value == [] else str(value)
-
-
-def printable(text: str) -> str:
-    """A stranger's text without what would steer a terminal."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def refuse(sentence: str) -> NoReturn:

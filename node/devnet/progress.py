@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from node.cli.output import print_event, printable
+from node.output import print_event, printable
 
 COPIES = 3
 """Hosters of a contract."""
