@@ -12,6 +12,7 @@ from hypercore import merkle
 from hypercore.errors import BlockNotAvailable
 from hypercore.io import block_offsets as module
 from hypercore.io.block_offsets import BlockOffsets
+from hypercore.io.core import Core
 from hypercore.merkle import Node
 
 
@@ -83,3 +84,19 @@ def test_a_bounded_number_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None
         assert offsets.find(index) == index
         assert len(offsets._remembered) <= 4
         assert len(offsets._milestones) <= 2
+
+
+@pytest.mark.parametrize("remembered", [1, 3, 4096])
+def test_blocks_are_found_in_any_order_in_every_fork(remembered: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED_MAXIMUM", remembered)
+    monkeypatch.setattr(module, "MILESTONES_MAXIMUM", remembered)
+    generator = random.Random(remembered)
+    core, blocks = Core.create(), list[bytes]()
+    for length in (200, 130, 64, 1):
+        blocks = blocks[:length] + [generator.randbytes(generator.randrange(40)) for _ in range(150)]
+        if core.length:
+            core.truncate(length)
+        core.append(blocks[core.length :])
+        order = [*range(core.length), *range(core.length)]
+        generator.shuffle(order)
+        assert all(core.get(index) == blocks[index] for index in order)

@@ -1,4 +1,3 @@
-import random
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,6 @@ from hypercore.errors import (
     StoreLocked,
     StoreMissing,
 )
-from hypercore.io import block_offsets
 from hypercore.io.core import MAXIMUM_BLOCK_BYTES, Appended, Cleared, Core, CoreEvent, Downloaded, Truncated
 from hypercore.io.files import MemoryDirectory
 from hypercore.manifest import Manifest, Signer
@@ -190,22 +188,6 @@ def test_what_follows_a_truncation_replaces_what_was_there(tmp_path: Path, key_p
     assert again.fork == 1
     assert (tmp_path / "data").stat().st_size == again.byte_length
     again.close()
-
-
-@pytest.mark.parametrize("remembered", [1, 3, 4096])
-def test_blocks_are_found_in_any_order_in_every_fork(remembered: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(block_offsets, "REMEMBERED_MAXIMUM", remembered)
-    monkeypatch.setattr(block_offsets, "MILESTONES_MAXIMUM", remembered)
-    generator = random.Random(remembered)
-    core, blocks = Core.create(), list[bytes]()
-    for length in (200, 130, 64, 1):
-        blocks = blocks[:length] + [generator.randbytes(generator.randrange(40)) for _ in range(150)]
-        if core.length:
-            core.truncate(length)
-        core.append(blocks[core.length :])
-        order = [*range(core.length), *range(core.length)]
-        generator.shuffle(order)
-        assert all(core.get(index) == blocks[index] for index in order)
 
 
 def test_cleared_blocks_give_their_space_back_and_can_be_downloaded_again(tmp_path: Path, filled: Any) -> None:
