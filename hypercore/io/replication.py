@@ -72,6 +72,7 @@ class Replication:
     ) -> None:
         self.key_pair = key_pair or new_key_pair()
         self.sessions: list[Session] = []
+        self.link_established = trio.Event()  # the next one; another event follows it
         self._nursery = nursery
         self._resolve = resolve
         self._on_session_end = on_session_end
@@ -100,7 +101,14 @@ class Replication:
 
     def attach(self, stream: trio.abc.Stream, *, is_initiator: bool, link: Link | None = None) -> Session:
         """Replicates over any byte stream; exactly one of its two ends is the initiator."""
-        session = Session(stream, is_initiator=is_initiator, key_pair=self.key_pair, lookup=self._lookup, link=link)
+        session = Session(
+            stream,
+            is_initiator=is_initiator,
+            key_pair=self.key_pair,
+            lookup=self._lookup,
+            on_established=self._tell_established,
+            link=link,
+        )
         for replicator in self._replicators.values():
             session.replicate(replicator)
         self.sessions.append(session)
@@ -312,6 +320,10 @@ class Replication:
         if isinstance(event, Closed):
             self.remove(replicator.core)
         tell_replicator(replicator, event)
+
+    def _tell_established(self) -> None:
+        self.link_established.set()
+        self.link_established = trio.Event()
 
     def _tell(self) -> None:
         self._peer_told.set()

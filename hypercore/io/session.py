@@ -60,8 +60,9 @@ class Session:
     """One link to one peer. `run` drives it until either side ends it.
 
     `key_pair` is our identity towards the peer (a fresh one by default). `lookup(discovery_key)` says which core to
-    serve when the peer asks for one that was not passed to `replicate`; None refuses. `link` stands in for the secret
-    stream that is made otherwise. `error` says why the link ended, None for an ordinary end.
+    serve when the peer asks for one that was not passed to `replicate`; None refuses. `on_established` is called when
+    the handshake is done. `link` stands in for the secret stream that is made otherwise. `error` says why the link
+    ended, None for an ordinary end.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Session:
         is_initiator: bool,
         key_pair: KeyPair | None = None,
         lookup: Lookup | None = None,
+        on_established: Callable[[], None] | None = None,
         link: Link | None = None,
     ) -> None:
         self.is_initiator = is_initiator
@@ -79,6 +81,7 @@ class Session:
         self.ended = trio.Event()
         self._stream = stream
         self._lookup = lookup
+        self._on_established = on_established
         self._scope = trio.CancelScope()
         self._secret: Link = link or SecretStream(
             is_initiator=is_initiator,
@@ -183,6 +186,8 @@ class Session:
             self.established.set()
             for replicator in self._replicators.values():
                 self._open(replicator)
+            if self._on_established is not None:
+                self._on_established()
 
     async def _read(self) -> None:
         self._establish()

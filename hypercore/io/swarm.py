@@ -33,6 +33,7 @@ from hypercore.errors import HypercoreError, LocalProtocolError
 from hypercore.io.core import Core
 from hypercore.io.replication import ConnectFailed, Replication
 from hypercore.io.session import Session
+from hypercore.io.waiting import any_of
 
 log = logging.getLogger(__name__)
 
@@ -272,19 +273,32 @@ class Swarm:
                 candidate.next_dial_seconds = float("inf")  # it is ourselves
                 session.close()
                 return
-            if self._is_surplus(session):
-                session.close()
-                return
+            surplus = False
             with trio.move_on_after(PROVE_SECONDS):
-                await session.ended.wait()
+                surplus = await self._ends_as_surplus(session)
+            if surplus:
+                return
             if not session.peers:
                 session.close()
                 self._postpone(candidate)
                 return
             candidate.failures = 0
-            await session.ended.wait()
-            self._link_ended.set()
-            self._link_ended = trio.Event()
+            if not await self._ends_as_surplus(session):
+                self._link_ended.set()
+                self._link_ended = trio.Event()
+
+    async def _ends_as_surplus(self, session: Session) -> bool:
+        """Returns once a link ended: True when we ended it, which we do as soon as another with the peer is kept.
+
+        Two peers that dial each other at once learn who the other is only after both links are dialled.
+        """
+        while not session.ended.is_set():
+            established = self._replication.link_established
+            if not session.closing and self._is_surplus(session):
+                session.close()
+                return True
+            await any_of(established, session.ended)
+        return False
 
     @contextmanager
     def _holding(self, candidate: _Candidate) -> Iterator[None]:
@@ -301,15 +315,23 @@ class Swarm:
         candidate.next_dial_seconds = trio.current_time() + min(pause, DIAL_LARGEST_PAUSE_SECONDS)
 
     def _is_surplus(self, session: Session) -> bool:
-        """Of two links with one peer both sides keep the one that the smaller public key began; closes the other."""
+        """Of two links with one peer both sides keep the one that the smaller public key began; closes the other.
+
+        Of two that we began the older one is kept.
+        """
         key, own = session.remote_public_key, self._replication.key_pair.public_key
         assert key is not None
-        for other in self._replication.sessions:
+        sessions = self._replication.sessions
+        for position, other in enumerate(sessions):
             if other is session or other.closing or other.remote_public_key != key:
                 continue
-            if other.is_initiator or key < own:
+            if other.is_initiator:
+                if position < sessions.index(session):
+                    return True
+            elif key < own:
                 return True
-            other.close()
+            else:
+                other.close()
         return False
 
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from hypercore.crypto import KeyPair
 from hypercore.errors import LocalProtocolError
 from hypercore.io import swarm as swarm_module
 from hypercore.io.core import Core
@@ -131,6 +132,24 @@ async def test_two_peers_that_find_each_other_keep_one_link_in_the_end() -> None
             await until(lambda: len(left.sessions) == len(right.sessions) == 1 and one.dialled + two.dialled == 1)
             assert left.sessions[0].peers
             assert right.sessions[0].peers
+
+
+@pytest.mark.parametrize("ours_is_smaller", [True, False])
+async def test_of_links_dialled_from_both_ends_the_one_that_the_smaller_key_began_stays(ours_is_smaller: bool) -> None:
+    core = writer()
+    smaller, larger = sorted((KeyPair.from_seed(bytes([n]) * 32) for n in (1, 2)), key=lambda key: key.public_key)
+    ours, theirs = (smaller, larger) if ours_is_smaller else (larger, smaller)
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with open_replication(key_pair=ours) as own, open_replication(key_pair=theirs) as other:
+            other.add(core)
+            here, there = await own.listen(), await other.listen()
+            async with open_swarm(own, [StaticPeers([("127.0.0.1", there)])]) as swarm:
+                swarm.find(Core.open(key=core.key))
+                await until(lambda: own.sessions and own.sessions[0].peers)
+                await other.connect("127.0.0.1", here)
+                await until(lambda: len(own.sessions) == len(other.sessions) == 1)
+                assert own.sessions[0].is_initiator is ours_is_smaller
+                assert swarm.dialled == int(ours_is_smaller)
 
 
 async def test_a_peer_that_shares_no_core_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
