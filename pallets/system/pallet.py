@@ -381,18 +381,3 @@ class System(RawStorageCalls):
 def exhausted(detail: str) -> InvalidTransaction:
     """Return the error of an extrinsic for which the block has no room."""
     return InvalidTransaction(Validity.EXHAUSTS_RESOURCES, detail)
-
-
-__all__ = [
-    "CodeUpdated",
-    "ExtrinsicFailed",
-    "ExtrinsicSuccess",
-    "KilledAccount",
-    "LastRuntimeUpgradeInfo",
-    "NewAccount",
-    "Remarked",
-    "System",
-    "SystemConfig",
-    "SystemErrors",
-    "SystemEvent",
-]

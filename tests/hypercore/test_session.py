@@ -29,6 +29,21 @@ def make_writer(blocks: int, size: int = 10) -> Core:
     return core
 
 
+def watch_portions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Of each portion that a side which did not dial sends from now on: the bytes it may have, and has."""
+    portions: list[tuple[int, int]] = []
+    collect = Session._collect
+
+    def watch(self: Session, portion_bytes: int) -> bytes:
+        data = collect(self, portion_bytes)
+        if not self.is_initiator:
+            portions.append((portion_bytes, len(data)))
+        return data
+
+    monkeypatch.setattr(Session, "_collect", watch)
+    return portions
+
+
 @asynccontextmanager
 async def two_sides() -> AsyncIterator[tuple[Replication, Replication]]:
     async with open_replication() as left, open_replication() as right:
@@ -62,16 +77,7 @@ async def test_answers_begin_in_small_portions_which_double_until_the_peer_is_co
 ) -> None:
     writer = make_writer(256, 1024)
     reader = Core.open(key=writer.key)
-    portions: list[tuple[int, int]] = []
-    collect = Session._collect
-
-    def watch(self: Session, portion_bytes: int) -> bytes:
-        data = collect(self, portion_bytes)
-        if not self.is_initiator:
-            portions.append((portion_bytes, len(data)))
-        return data
-
-    monkeypatch.setattr(Session, "_collect", watch)
+    portions = watch_portions(monkeypatch)
     with trio.fail_after(PATIENCE_SECONDS):
         async with two_sides() as (left, right):
             left.add(writer)
@@ -109,26 +115,17 @@ async def test_a_reader_has_its_block_before_all_that_came_with_it_is_worked_off
 async def test_large_blocks_pass_with_a_bounded_amount_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     writer = make_writer(60, 65_536)
     reader = Core.open(key=writer.key)
-    largest = 0
-    collect = Session._collect
-
-    def watch(self: Session, portion_bytes: int) -> bytes:
-        nonlocal largest
-        data = collect(self, portion_bytes)
-        largest = max(largest, len(data))
-        return data
-
-    monkeypatch.setattr(Session, "_collect", watch)
+    portions = watch_portions(monkeypatch)
     with trio.fail_after(PATIENCE_SECONDS):
         async with two_sides() as (left, right):
             left.add(writer)
             right.add(reader)
-            link(left, right)
+            link(right, left)
             await right.update(reader)
             await right.download(reader)
     assert reader.tree_hash() == writer.tree_hash()
     assert [reader.get(index) for index in range(60)] == [writer.get(index) for index in range(60)]
-    assert 65_536 < largest < session_module.SEND_BYTES + 2 * 65_536
+    assert 65_536 < max(sent for _, sent in portions) < session_module.SEND_BYTES + 2 * 65_536
 
 
 async def test_several_cores_share_one_link_and_late_ones_join() -> None:

@@ -12,6 +12,7 @@ from pallets.chain import build_runtime, runtime_for
 from pallets.chain_file import at_slot_duration, chain_file_text, followup_ms, new_genesis
 from pallets.datdot.config import DatDotConfig
 from pallets.runtime_apis import runtime_apis
+from pallets.sudo import Sudo
 from runtime.account import Id
 from runtime.extrinsic import sign_extrinsic
 from runtime.genesis import ChainSpec, build_genesis
@@ -166,9 +167,13 @@ def test_a_wrong_section_of_a_chain_file_is_named(sections: dict[str, object], p
     assert raised.value.path == path
 
 
-def test_a_chain_may_have_no_sudo() -> None:
-    spec = genesis_with(Sudo={})
-    build_genesis(runtime_for(spec), spec)
+@pytest.mark.parametrize(("section", "has_key"), [({}, False), ({"key": "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"}, True)])
+def test_a_chain_may_have_no_sudo(section: dict[str, object], has_key: bool) -> None:
+    spec = genesis_with(Sudo=section)
+    runtime = runtime_for(spec)
+    sudo = runtime.pallet("Sudo")
+    assert isinstance(sudo, Sudo)
+    assert (sudo.key.key_of() in build_genesis(runtime, spec).changes) is has_key
 
 
 def test_an_account_with_an_ecdsa_key_signs_like_any_other(chain: Chain) -> None:
