@@ -167,7 +167,7 @@ def test_a_wrong_section_of_a_chain_file_is_named(sections: dict[str, object], p
     assert raised.value.path == path
 
 
-@pytest.mark.parametrize(("section", "has_key"), [({}, False), ({"key": "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"}, True)])
+@pytest.mark.parametrize(("section", "has_key"), [({}, False), (local_chain().genesis["Sudo"], True)])
 def test_a_chain_may_have_no_sudo(section: dict[str, object], has_key: bool) -> None:
     spec = genesis_with(Sudo=section)
     runtime = runtime_for(spec)
